@@ -9,16 +9,9 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr)] // a program for a terminal
 
-#[path = "../demo/database.rs"]
-#[allow(dead_code)] // the demo's faults
-mod database;
-#[path = "../demo/events.rs"]
-#[allow(dead_code)] // what the demo's ledger needs
-mod events;
-// What all share: messages, the service that consumes them, and its CPU time by thread.
-mod cpu;
-mod messages;
-mod service;
+// Messages, the service that consumes them by turns, and its CPU time by thread.
+#[path = "../../benches/common/mod.rs"]
+mod common;
 mod rules;
 mod poison;
 mod writers;
@@ -28,6 +21,7 @@ use std::error::Error;
 use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
+use common::{database, turns};
 
 /// As in the program, `src/main.rs`.
 #[cfg(feature = "jemalloc")]
@@ -94,7 +88,7 @@ fn main() -> ExitCode {
     let result = if arguments.simulator {
         database::run_simulator().map(|()| true).map_err(Into::into)
     } else if arguments.service {
-        service::run_service(arguments.messages).map(|()| true)
+        turns::run_service(arguments.messages).map(|()| true)
     } else if arguments.member {
         scale::run_member().map(|()| true)
     } else {

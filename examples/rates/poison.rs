@@ -12,9 +12,9 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
-use crate::cpu::{self, CpuShares, standard_error};
-use crate::messages::{self, PARTITIONS};
-use crate::service::{self, Run, Service, Work};
+use crate::common::cpu::{self, CpuShares, standard_error};
+use crate::common::messages::{self, PARTITIONS};
+use crate::common::turns::{self, Run, Service, Work};
 
 const RATIO_MIN: f64 = 0.95;
 /// With fewer messages or pairs, the noise of the machine is larger than the limit.
@@ -217,7 +217,7 @@ pub fn compare(brokers: &str, mix: Mix, pairs: u32) -> Result<bool, Box<dyn Erro
             services.push(start(brokers, &topics[which], &dead[which], messages, "")?);
         }
         let mut rates = [0.0; 2];
-        for (which, run) in order.into_iter().zip(service::by_turns(services)?) {
+        for (which, run) in order.into_iter().zip(turns::by_turns(services)?) {
             let expected = if which == 0 { BTreeMap::new() } else { reasons(&kinds) };
             account(&run, messages, &expected)?;
             letters(brokers, &dead[which], &topics[which], &expected)?;
@@ -278,7 +278,7 @@ fn warm_up(brokers: &str, messages: u64) -> Result<(), Box<dyn Error>> {
     })?;
     // The limits of rejected messages would stop it.
     let limits = "percent_max = 0\nconsecutive_max = 0";
-    service::by_turns(vec![start(brokers, &topic, &dead, messages, limits)?])?;
+    turns::by_turns(vec![start(brokers, &topic, &dead, messages, limits)?])?;
     Ok(())
 }
 

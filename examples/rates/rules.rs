@@ -3,8 +3,8 @@
 
 use std::error::Error;
 
-use crate::messages;
-use crate::service::{self, Service, Work};
+use crate::common::messages;
+use crate::common::turns::{self, Service, Work};
 
 const HOT_RATIO_MIN: f64 = 1.5;
 const MESSAGE_BYTES_MAX: usize = 1 << 20;
@@ -64,7 +64,7 @@ pub fn compare(brokers: &str, count: u64, rounds: u32) -> Result<bool, Box<dyn E
                 rest: &rest,
                 ..Work::default()
             })?;
-            let run = service::by_turns(vec![service])?.remove(0);
+            let run = turns::by_turns(vec![service])?.remove(0);
             let (sent, written) = (run.totals.get("sent")?, run.totals.get("rows")?);
             println!(
                 "{name:<30} {:>12.0} {:>18.2} {sent:>14}",

@@ -21,10 +21,10 @@ use penstock::service::supervisor;
 use penstock::util::stop::{Stop, StopKind};
 use penstock_sim::control_command;
 
-use crate::cpu::{CpuShares, CpuTimes};
-use crate::database::Database;
-use crate::events::EventGenerator;
-use crate::messages::{create_topic, produce_to};
+use crate::common::cpu::{CpuShares, CpuTimes};
+use crate::common::database::Database;
+use crate::common::events::EventGenerator;
+use crate::common::messages::{Keyed, create_topic, send};
 use crate::writers::RULES;
 
 /// The argument with which this program runs as a member of the group.
@@ -165,13 +165,17 @@ pub fn compare(brokers: &str, count: u64, rounds: u32) -> Result<(), Box<dyn Err
     for partitions in KINDS.iter().map(|kind| kind.0).collect::<BTreeSet<_>>() {
         let name = topic(partitions);
         create_topic(brokers, &name, partitions, MESSAGE_BYTES_MAX)?;
-        let generator = std::cell::RefCell::new(EventGenerator::new(SEED));
-        let partition = |id: u64| i32::try_from(id % u64::from(partitions.unsigned_abs())).unwrap_or(0);
-        produce_to(brokers, &name, count, MESSAGE_BYTES_MAX, partition, |id| {
+        let mut generator = EventGenerator::new(SEED);
+        let events = (0..count).map(|id| {
             let mut event = Vec::new();
-            generator.borrow_mut().event(id, &mut event);
-            Some(event)
-        })?;
+            let key = generator.event(id, &mut event).key;
+            Keyed {
+                partition: i32::try_from(id % u64::from(partitions.unsigned_abs())).unwrap_or(0),
+                key,
+                payload: Some(event),
+            }
+        });
+        send(brokers, &name, MESSAGE_BYTES_MAX, events)?;
     }
     let mut runs: Vec<Vec<Measured>> = vec![Vec::new(); KINDS.len()];
     for round in 0..rounds {

@@ -8,10 +8,10 @@
 use std::cell::RefCell;
 use std::error::Error;
 
-use crate::cpu::{self, CpuShares, standard_error};
-use crate::events::EventGenerator;
-use crate::messages;
-use crate::service::{self, Service, Work};
+use crate::common::cpu::{self, CpuShares, standard_error};
+use crate::common::events::EventGenerator;
+use crate::common::messages;
+use crate::common::turns::{self, Service, Work};
 
 const CPU_RATIO_MAX: f64 = 0.6;
 /// The limit applies from this number of pairs on. A short run, or code that is not optimised, shows something else.
@@ -57,7 +57,7 @@ pub fn compare(brokers: &str, count: u64, pairs: u32) -> Result<bool, Box<dyn Er
             })?);
         }
         let mut cpu = [0.0; 2];
-        for (which, run) in order.into_iter().zip(service::by_turns(services)?) {
+        for (which, run) in order.into_iter().zip(turns::by_turns(services)?) {
             let totals = ["consumed", "written", "filtered"].map(|name| run.totals.get(name));
             if totals != [count, count - filtered, filtered].map(Ok) {
                 return Err(format!("the account does not come out: {:?}", run.totals).into());

@@ -20,8 +20,8 @@ use penstock::service::supervisor;
 use penstock::util::exit::Exit;
 use penstock::util::stop::{Stop, StopKind};
 
-use crate::cpu::{self, CpuShares, CpuTimes};
-use crate::database::Database;
+use super::cpu::{self, CpuShares, CpuTimes};
+use super::database::Database;
 
 /// The argument with which this program runs as the service.
 const SERVICE_ARGUMENT: &str = "--service";
@@ -71,7 +71,7 @@ impl Totals {
 pub fn run_service(messages: u64) -> Result<(), Box<dyn Error>> {
     let mut text = String::new();
     io::stdin().lock().read_to_string(&mut text)?;
-    let config = config::parse(&text, "rates.toml").map_err(|faults| faults.to_string())?;
+    let config = config::parse(&text, "turns.toml").map_err(|faults| faults.to_string())?;
     let stop = Stop::new();
     let counters = Arc::new(Counters::new());
     let service = {

@@ -55,6 +55,14 @@ pub fn payload(id: u64) -> String {
     )
 }
 
+/// A message to send.
+#[derive(Debug, Clone)]
+pub struct Keyed {
+    pub partition: i32,
+    pub key: String,
+    pub payload: Option<Vec<u8>>,
+}
+
 /// Produces `messages` messages. `make` makes each one from its number.
 pub fn produce(
     brokers: &str,
@@ -63,17 +71,20 @@ pub fn produce(
     message_bytes_max: usize,
     make: impl Fn(u64) -> Option<Vec<u8>>,
 ) -> Result<(), Box<dyn Error>> {
-    produce_to(brokers, topic, messages, message_bytes_max, partition, make)
+    let made = (0..messages).map(|id| Keyed {
+        partition: partition(id),
+        key: hot(id).to_string(),
+        payload: make(id),
+    });
+    send(brokers, topic, message_bytes_max, made)
 }
 
-/// The same, with the partition of each message from its number.
-pub fn produce_to(
+/// Sends messages to their partitions.
+pub fn send(
     brokers: &str,
     topic: &str,
-    messages: u64,
     message_bytes_max: usize,
-    partition: impl Fn(u64) -> i32,
-    make: impl Fn(u64) -> Option<Vec<u8>>,
+    messages: impl IntoIterator<Item = Keyed>,
 ) -> Result<(), Box<dyn Error>> {
     let producer: BaseProducer = ClientConfig::new()
         .set("bootstrap.servers", brokers)
@@ -82,12 +93,12 @@ pub fn produce_to(
         .set("linger.ms", "1000")
         .set("message.max.bytes", message_bytes_max.to_string())
         .create()?;
-    for id in 0..messages {
-        let payload = make(id);
-        let key = hot(id).to_string();
+    for message in messages {
         loop {
-            let mut record = BaseRecord::<str, [u8]>::to(topic).key(&key).partition(partition(id));
-            record.payload = payload.as_deref();
+            let mut record = BaseRecord::<str, [u8]>::to(topic)
+                .key(&message.key)
+                .partition(message.partition);
+            record.payload = message.payload.as_deref();
             match producer.send(record) {
                 Ok(()) => break,
                 Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) => {
