@@ -164,8 +164,8 @@ pub fn limit(facts: &Facts) -> Option<Limit> {
     {
         return Some(Limit::Kafka);
     }
-    let busy = best.cores_busy.unwrap_or(0.0).max(best.cores_used);
-    if busy >= BUSY * facts.cores as f64 || cpu_limit(facts).is_some_and(|limit| limit < rate) {
+    let is_busy = |cores: f64| cores >= BUSY * facts.cores as f64;
+    if is_busy(best.cores_used) || cpu_limit(facts).is_some_and(|limit| limit < rate) {
         return Some(Limit::Cpu);
     }
     if recommended(facts) != facts.configured && rate >= GAIN * configured_rate(facts) {
@@ -177,6 +177,11 @@ pub fn limit(facts: &Facts) -> Option<Limit> {
         .filter(|point| point.settings.threads > facts.configured.threads);
     if more.clone().any(|point| point.messages_per_s >= GAIN * rate) {
         return Some(Limit::Partitions);
+    }
+    // Others keep the machine busy. That is the limit only if nothing on this side was faster: they may be programs that
+    // give way.
+    if best.cores_busy.is_some_and(is_busy) {
+        return Some(Limit::Cpu);
     }
     Some(Limit::Database)
 }
@@ -596,14 +601,25 @@ mod tests {
     #[test]
     fn a_busy_cpu_asks_for_no_partitions() {
         let mut cpu = facts();
-        cpu.now.as_mut().unwrap().cores_busy = Some(15.9);
+        cpu.threads[2].cores_used = 15.9;
         cpu.threads[3].messages_per_s = 30_000.0;
+        assert_eq!(limit(&cpu), Some(Limit::Cpu));
         let told = words(&cpu).join("\n");
         assert!(
             told.contains("8 threads came to 30,000 messages/s, but they shared"),
             "{told}"
         );
         assert!(!told.contains("would use"), "{told}");
+    }
+
+    /// A machine that is busy with programs that give way limits nothing.
+    #[test]
+    fn what_was_faster_is_believed_on_a_busy_machine() {
+        let mut busy = facts();
+        busy.threads[2].cores_busy = Some(15.9);
+        assert_eq!(limit(&busy), Some(Limit::Cpu));
+        busy.threads[3].messages_per_s = 39_000.0;
+        assert_eq!(limit(&busy), Some(Limit::Partitions));
     }
 
     #[test]

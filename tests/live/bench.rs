@@ -5,8 +5,8 @@ use penstock::bench::scratch::SET;
 use crate::support::process::{penstock, run, run_service};
 use crate::support::{Kafka, Setup, Stream, listener, simulator};
 
-/// Enough for the rate of reading alone.
-const MESSAGES: i64 = 1000;
+/// In each partition. Enough for the rate of reading alone.
+const MESSAGES: i64 = 5000;
 
 /// Over TLS, as a user's broker has it. The service that is measured for keeps its membership, its offsets and its
 /// records, and goes on.
@@ -35,7 +35,7 @@ fn a_whole_measurement_leaves_the_running_service_alone() {
     bench
         .arg("bench")
         .arg(file.path())
-        .args(["--yes", "--step", "200ms", "--keys", "2000"]);
+        .args(["--yes", "--step", "500ms", "--keys", "2000"]);
     let done = run(bench
         .args(["--max-threads", "8", "--max-latency", "10s", "--json"])
         .arg(&json));

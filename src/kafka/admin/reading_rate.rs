@@ -47,9 +47,15 @@ struct Totals {
     bytes: u64,
     took: Duration,
     cpu: Duration,
+    /// When it is enough: counted from the first messages on, because a connection with TLS and a login takes a while.
+    until: Option<Instant>,
 }
 
 impl Totals {
+    fn is_over(&self) -> bool {
+        self.until.is_some_and(|until| Instant::now() >= until)
+    }
+
     fn rate(&self) -> Option<ReadingRate> {
         if self.messages < MESSAGES_MIN || self.took < TIME_MIN {
             return None;
@@ -85,10 +91,9 @@ pub fn reading_rate(
     config.set("fetch.wait.max.ms", "50");
     let consumer: BaseConsumer<LogContext> = config.create_with_context(LogContext::ErrorsAtDebug)?;
     let mut totals = Totals::default();
-    let until = Instant::now() + lasts;
     let mut read = Ok(true);
-    while read == Ok(true) && Instant::now() < until && totals.bytes < bytes_max && !stop.requested() {
-        read = once(&consumer, topics, until, bytes_max, stop, &mut totals);
+    while read == Ok(true) && !totals.is_over() && totals.bytes < bytes_max && !stop.requested() {
+        read = once(&consumer, topics, lasts, bytes_max, stop, &mut totals);
     }
     leave_behind(consumer, "rate");
     read.map(|_| totals.rate())
@@ -98,7 +103,7 @@ pub fn reading_rate(
 fn once(
     consumer: &BaseConsumer<LogContext>,
     topics: &[(String, Vec<Span>)],
-    until: Instant,
+    lasts: Duration,
     bytes_max: u64,
     stop: &Stop,
     totals: &mut Totals,
@@ -121,7 +126,7 @@ fn once(
     let mut began: Option<(Instant, Duration)> = None;
     let (mut heard, mut last) = (Instant::now(), Instant::now());
     let (mut all, mut messages, mut ended, mut failed) = (0_u64, 0_u64, 0, None);
-    while ended < partitions && Instant::now() < until && totals.bytes < bytes_max && !stop.requested() {
+    while ended < partitions && !totals.is_over() && totals.bytes < bytes_max && !stop.requested() {
         let mut pointers = [ptr::null_mut(); AT_ONCE];
         // SAFETY: the queue is alive, and there is space for so many pointers.
         let count =
@@ -161,6 +166,7 @@ fn once(
         if count > 0 {
             heard = now;
             began.get_or_insert_with(|| (now, cpu_time().unwrap_or_default()));
+            totals.until.get_or_insert(now + lasts);
         } else if heard.elapsed() >= SILENCE_MAX {
             failed = Some(KafkaError::MessageConsumption(RDKafkaErrorCode::OperationTimedOut));
         }
