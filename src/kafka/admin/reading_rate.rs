@@ -31,6 +31,9 @@ const QUEUE_KIB_MAX: usize = 16 * 1024;
 /// Fewer messages, or a shorter time, say nothing.
 const MESSAGES_MIN: u64 = 1000;
 const TIME_MIN: Duration = Duration::from_millis(50);
+/// A topic with few messages is read so much longer, until the time of its messages is enough: between two times it
+/// waits for the ends of the partitions.
+const LONGER_MAX: Duration = Duration::from_secs(5);
 
 /// What was read.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -52,8 +55,12 @@ struct Totals {
 }
 
 impl Totals {
-    fn is_over(&self) -> bool {
-        self.until.is_some_and(|until| Instant::now() >= until)
+    /// `more`: the time of messages that are not added yet.
+    fn is_over(&self, more: Duration) -> bool {
+        let is_past = |until| Instant::now() >= until;
+        let is_enough = self.took + more >= TIME_MIN;
+        self.until
+            .is_some_and(|until| is_past(until) && (is_enough || is_past(until + LONGER_MAX)))
     }
 
     fn rate(&self) -> Option<ReadingRate> {
@@ -92,11 +99,15 @@ pub fn reading_rate(
     let consumer: BaseConsumer<LogContext> = config.create_with_context(LogContext::ErrorsAtDebug)?;
     let mut totals = Totals::default();
     let mut read = Ok(true);
-    while read == Ok(true) && !totals.is_over() && totals.bytes < bytes_max && !stop.requested() {
+    while read == Ok(true) && !totals.is_over(Duration::ZERO) && totals.bytes < bytes_max && !stop.requested() {
         read = once(&consumer, topics, lasts, bytes_max, stop, &mut totals);
     }
     leave_behind(consumer, "rate");
     read.map(|_| totals.rate())
+}
+
+fn spent(began: Option<(Instant, Duration)>, last: Instant) -> Duration {
+    began.map_or(Duration::ZERO, |(at, _)| last.saturating_duration_since(at))
 }
 
 /// Reads the ranges once. Returns whether there is enough to read them again.
@@ -126,7 +137,7 @@ fn once(
     let mut began: Option<(Instant, Duration)> = None;
     let (mut heard, mut last) = (Instant::now(), Instant::now());
     let (mut all, mut messages, mut ended, mut failed) = (0_u64, 0_u64, 0, None);
-    while ended < partitions && !totals.is_over() && totals.bytes < bytes_max && !stop.requested() {
+    while ended < partitions && !totals.is_over(spent(began, last)) && totals.bytes < bytes_max && !stop.requested() {
         let mut pointers = [ptr::null_mut(); AT_ONCE];
         // SAFETY: the queue is alive, and there is space for so many pointers.
         let count =
@@ -174,9 +185,9 @@ fn once(
             return Err(error);
         }
     }
-    if let Some((at, cpu)) = began {
+    if let Some((_, cpu)) = began {
         // Not until the ends of the partitions: the brokers wait before they tell them.
-        totals.took += last.saturating_duration_since(at);
+        totals.took += spent(began, last);
         totals.cpu += cpu_time().unwrap_or_default().saturating_sub(cpu);
     }
     totals.messages += messages;
