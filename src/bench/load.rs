@@ -362,3 +362,83 @@ pub fn now_ms() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+    use crate::bench::sample::{Made, Sample};
+    use crate::bench::watched::Nowhere;
+    use crate::message::Message;
+    use crate::observe::counters::Counters;
+    use crate::rules::mapping::Mapping;
+
+    /// Clients have threads of their own, and one that is being dropped empties its queues meanwhile.
+    #[test]
+    fn the_cpu_of_other_threads_is_not_the_rules() {
+        const LASTS: Duration = Duration::from_millis(100);
+        let config = crate::config::parse(
+            "[kafka]\nbrokers = \"b:1\"\ntopics = [\"t\"]\ngroup = \"g\"\n[aerospike]\nhosts = \"a:1\"\nnamespace = \
+             \"test\"\n[[route]]\n[[route.write]]\nset = \"s\"\nkey = \"id\"\nbins = [\"n\"]\n",
+            "test.toml",
+        )
+        .unwrap();
+        let mapping = Mapping::compile(&config).unwrap();
+        let mut sample = Sample::default();
+        let _ = sample.add(&Message {
+            topic: "t",
+            partition: 0,
+            offset: 0,
+            timestamp_ms: None,
+            key: None,
+            payload: Some(br#"{"id": "u1", "n": 1}"#),
+            headers: Vec::new(),
+        });
+        let mut made = Made::default();
+        let parts: Vec<Part<'_>> = sample
+            .parts()
+            .map(|(topic, kept)| Part::new(mapping.topic(topic).unwrap(), kept, 0, &mut made))
+            .collect();
+        let scratch = Scratch::new(&[("test".to_owned(), true)], 1000);
+        let work = Work {
+            parts: &parts,
+            scratch: &scratch,
+            batch_bytes_max: 1 << 20,
+        };
+        let settings = Settings {
+            batch_rows: 100,
+            threads: 1,
+            rows_in_flight: 100,
+        };
+        let pressure = Pressure::new(100, None, Arc::new(Counters::new()));
+        let step = Step {
+            settings,
+            lasts: LASTS,
+            offset: 1,
+            writer: &Nowhere,
+            pressure: &pressure,
+            rows_per_s_max: None,
+        };
+        let over = AtomicBool::new(false);
+        let (ended, took) = thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    while !over.load(Ordering::Relaxed) {
+                        std::hint::spin_loop();
+                    }
+                });
+            }
+            let began = Instant::now();
+            let ended = work.run(&step, &Stop::new());
+            let took = began.elapsed();
+            over.store(true, Ordering::Relaxed);
+            (ended.unwrap(), took)
+        });
+        let messages = ended.point.unwrap().messages as f64;
+        // A thread cannot spend more than the time that passes.
+        let own = Duration::from_secs_f64(ended.own_cpu_us * messages / 1e6);
+        assert!(own <= took, "{own:?} of {took:?}");
+    }
+}
