@@ -162,7 +162,8 @@ const COLUMNS: [Column; 9] = [
 /// Prints the table, and each kind against the first one.
 pub fn compare(brokers: &str, count: u64, rounds: u32) -> Result<(), Box<dyn Error>> {
     let topic = |partitions: i32| format!("scale-{:x}-{partitions}", std::process::id());
-    for partitions in KINDS.iter().map(|kind| kind.0).collect::<BTreeSet<_>>() {
+    let numbers = BTreeSet::from(KINDS.map(|(partitions, _)| partitions));
+    for partitions in numbers {
         let name = topic(partitions);
         create_topic(brokers, &name, partitions, MESSAGE_BYTES_MAX)?;
         let mut generator = EventGenerator::new(SEED);
