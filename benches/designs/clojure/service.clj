@@ -1,36 +1,32 @@
 ;; A Kafka to Aerospike service as a Clojure programmer writes it with core.async: one thread polls, a bounded channel
 ;; carries the messages, N threads decode and write with the blocking Java client. By hand:
-;;   scripts/designs/clojure.sh 127.0.0.1:9092 TOPIC GROUP 127.0.0.1:3000 single 32    (or: batch 8)
+;;   scripts/designs/clojure.sh 127.0.0.1:9092 TOPIC GROUP 127.0.0.1:3000 single 32    (or: batch 4)
 ;;
-;; The consumer commits by itself (enable.auto.commit, the default): every 5 s, in `poll`, it commits the offsets of all
-;; messages that earlier polls returned. So a commit says "polled", not "written": a message that waits in the channel or
-;; in a worker when the process is killed is never read again. SIGTERM loses nothing: the channel is drained, and the last
-;; commit comes after that. Workers share one channel, so two messages of a key can be written in either order.
+;; The consumer commits by itself (enable.auto.commit, the default): every 5 s, `poll` commits the offsets of all that
+;; earlier polls returned. A commit says "polled", not "written": what waits in the channel or in a worker when the process
+;; is killed is never read again. SIGTERM loses nothing if the database answers: the channel is drained, and then comes
+;; the last commit. Workers share one channel, so two messages of a key can be written in either order.
 (ns service
   (:require [clojure.core.async :as async])
-  (:import [com.aerospike.client AerospikeClient AerospikeException BatchRecord BatchWrite Bin Host Key Operation ResultCode]
-           [com.aerospike.client.policy BatchPolicy ClientPolicy WritePolicy]
+  (:import [com.aerospike.client AerospikeClient AerospikeException BatchRecord BatchWrite Bin Host Key Operation]
+           [com.aerospike.client ResultCode]
+           [com.aerospike.client.policy BatchPolicy ClientPolicy Policy WritePolicy]
            [com.fasterxml.jackson.databind ObjectMapper ObjectReader]
-           [java.time Duration]
-           [java.util ArrayList Collection List Map]
+           [java.time Duration] [java.util ArrayList Collection Collections List Map]
            [org.apache.kafka.clients.consumer ConsumerRebalanceListener ConsumerRecord KafkaConsumer]
            [org.apache.kafka.common.errors WakeupException]
            [org.apache.kafka.common.serialization ByteArrayDeserializer]))
 
 (set! *warn-on-reflection* true)
-
 (def ^ObjectReader reader (.readerFor (ObjectMapper.) Map))
-
 (defn log [& words] (binding [*out* *err*] (println (apply str words))))
 
 ;; ---- a message becomes a record, or nothing: it is filtered, or no event
 
 (defn bins [^Map event]
   (let [^Map user (.get event "user"), amount (.get event "amount")]
-    (cond-> [(Bin. "type" ^String (.get event "type"))
-             (Bin. "user" ^String (.get user "id"))
-             (Bin. "country" ^String (.get user "country"))
-             (Bin. "ts" (long (.get event "ts")))]
+    (cond-> [(Bin. "type" ^String (.get event "type")), (Bin. "ts" (long (.get event "ts")))
+             (Bin. "user" ^String (.get user "id")), (Bin. "country" ^String (.get user "country"))]
       amount (conj (Bin. "amount" (double amount))))))
 
 (defn decode [^ConsumerRecord message]
@@ -70,32 +66,36 @@
 
 ;; ---- the threads
 
+(defn patient [^Policy policy] (set! (.-totalTimeout policy) (int 10000)) policy) ; instead of 1 s
+
+(defn consumer ^KafkaConsumer [brokers group]
+  (let [config {"bootstrap.servers" brokers, "group.id" group, "auto.offset.reset" "earliest"
+                "max.poll.records" (int 5000), "fetch.min.bytes" (int 65536), "fetch.max.wait.ms" (int 100)}]
+    (KafkaConsumer. ^Map config (ByteArrayDeserializer.) (ByteArrayDeserializer.))))
+
 (defn -main [brokers topic group host form workers]
-  (let [workers (parse-long workers)
-        policy (doto (ClientPolicy.) (-> .-maxConnsPerNode (set! (int (+ workers 8)))))
-        client (AerospikeClient. policy (Host/parseHosts host 3000))
-        consumer (KafkaConsumer. ^Map {"bootstrap.servers" brokers "group.id" group "auto.offset.reset" "earliest"
-                                       "max.poll.records" (int 5000) "fetch.min.bytes" (int 65536) "fetch.max.wait.ms" (int 100)}
-                   (ByteArrayDeserializer.) (ByteArrayDeserializer.))
-        batch? (= form "batch")
+  (let [workers (parse-long workers), batch? (= form "batch")
+        limits (doto (ClientPolicy.) (-> .-maxConnsPerNode (set! (int (max 100 workers)))))
+        client (AerospikeClient. limits (Host/parseHosts host 3000))
+        write (if batch?
+                (partial write-batch client (patient (BatchPolicy.)))
+                (partial write-single client (patient (WritePolicy.))))
         channel (async/chan (if batch? 16 10000))
-        write (if batch? (partial write-batch client (BatchPolicy.)) (partial write-single client (WritePolicy.)))
-        threads (vec (repeatedly workers
-                       #(async/thread (loop [] (when-some [work (async/<!! channel)] (write work) (recur))))))
+        worker #(async/thread (loop [] (when-some [work (async/<!! channel)] (write work) (recur))))
+        threads (vec (repeatedly workers worker))
+        consumer (consumer brokers group)
         done (promise)]
     (.addShutdownHook (Runtime/getRuntime)
-      (Thread. #(do (.wakeup consumer) (.halt (Runtime/getRuntime) (deref done 30000 1)))))
-    (.subscribe consumer [topic] (reify ConsumerRebalanceListener
-                                   (onPartitionsAssigned [_ partitions] (println "ready"))
-                                   (onPartitionsRevoked [_ _])))
+      (Thread. #(do (.wakeup consumer) (.halt (Runtime/getRuntime) (deref done 10000 1)))))
+    (.subscribe consumer (Collections/singleton topic) (reify ConsumerRebalanceListener
+                                                         (onPartitionsAssigned [_ _] (println "ready"))
+                                                         (onPartitionsRevoked [_ _])))
     (try (while true
            (let [messages (.poll consumer (Duration/ofMillis 100))]
              (doseq [work (if batch? (partition-all 500 messages) messages)] (async/>!! channel work))))
       (catch WakeupException _))
     (async/close! channel)
     (run! async/<!! threads)
-    (.close consumer)
-    (.close client)
-    (deliver done 0)))
+    (.close consumer) (.close client) (deliver done 0)))
 
 (apply -main *command-line-args*)
