@@ -3,9 +3,9 @@
 ;;   scripts/designs/clojure.sh 127.0.0.1:9092 TOPIC GROUP 127.0.0.1:3000 single 32    (or: batch 4)
 ;;
 ;; The consumer commits by itself (enable.auto.commit, the default): every 5 s, `poll` commits the offsets of all that
-;; earlier polls returned. A commit says "polled", not "written": what waits in the channel or in a worker when the process
-;; is killed is never read again. SIGTERM loses nothing if the database answers: the channel is drained, and then comes
-;; the last commit. Workers share one channel, so two messages of a key can be written in either order.
+;; earlier polls returned. A commit says "polled", not "written": what waits in the channel or in a worker at a kill -9
+;; is never read again. SIGTERM loses nothing if the database answers: the channel is drained before the last commit.
+;; Workers share one channel, so two messages of a key can be written in either order.
 (ns service
   (:require [clojure.core.async :as async])
   (:import [com.aerospike.client AerospikeClient AerospikeException BatchRecord BatchWrite Bin Host Key Operation]
@@ -19,6 +19,7 @@
 
 (set! *warn-on-reflection* true)
 (def ^ObjectReader reader (.readerFor (ObjectMapper.) Map))
+
 (defn log [& words] (binding [*out* *err*] (println (apply str words))))
 
 ;; ---- a message becomes a record, or nothing: it is filtered, or no event
@@ -46,9 +47,7 @@
   (when-let [{:keys [key bins]} (decode message)]
     (let [bins (into-array Bin bins)]
       (while (try (.put client policy ^Key key ^"[Lcom.aerospike.client.Bin;" bins) false
-               (catch AerospikeException error
-                 (log "put: " (.getMessage error))
-                 (passes? (.getResultCode error))))
+               (catch AerospikeException error (log "put: " (.getMessage error)) (passes? (.getResultCode error))))
         (Thread/sleep 100)))))
 
 (defn batch-row [{:keys [key bins]}]
