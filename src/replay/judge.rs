@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, HashSet};
 
 use crate::config::model::{Config, Mode};
 use crate::delivery::letter::{Letter, LetterRow, LetterRows};
-use crate::delivery::reject::record_mark;
+use crate::delivery::reject::{record_mark, records_mark};
 use crate::kafka::admin::topic_id::TopicId;
 use crate::message::{Message, Rejection};
 use crate::output::publication::Publication;
 use crate::output::row::{Op, Row, RowAction};
-use crate::output::{Output, Verdict};
+use crate::output::{LeftOut, Output, Verdict};
 use crate::processor::Processor as _;
 use crate::replay::totals::Refuse;
 use crate::rules::mapping::{Mapping, TopicMapping};
@@ -61,6 +61,8 @@ pub(super) struct LeftRow {
 pub(super) struct Open<'m> {
     /// All rows that today's rules make of it.
     pub rows: Vec<Row<'m>>,
+    /// Rows that have numbers, and are not made today.
+    pub left_out: Vec<LeftOut<'m>>,
     /// Those that are not done and are replayed, in order.
     pub open: Vec<OpenRow>,
     /// Those that are not done and are left, in order. The letter is refused then, and publishes nothing.
@@ -118,8 +120,13 @@ impl<'j> Judge<'j> {
             Ok(Verdict::Filtered) => return Judged::Filtered,
             Ok(Verdict::Kept) => {}
         }
-        let Output { rows, publications, .. } = output;
-        let Some(places) = not_done(letter, &rows) else {
+        let Output {
+            rows,
+            left_out,
+            publications,
+            ..
+        } = output;
+        let Some(places) = not_done(letter, &rows, &left_out) else {
             return Judged::Refused(Refuse::RowsDiffer, 0);
         };
         let mut wanted = Vec::with_capacity(places.len());
@@ -148,6 +155,7 @@ impl<'j> Judge<'j> {
         }
         Judged::Open(Open {
             rows,
+            left_out,
             open,
             left,
             overwriting,
@@ -195,25 +203,45 @@ pub(super) fn leave(rows: &[Row<'_>], wanted: Vec<(OpenRow, bool)>) -> (Vec<Open
     (open, left)
 }
 
-/// The places of the rows that are not done. `None`: the rules make other rows than those that the letter lists.
-fn not_done(letter: &Letter<'_>, rows: &[Row<'_>]) -> Option<Vec<usize>> {
+/// The places of the rows that are not done. `None`: the rules make other rows than those that the letter lists. A listed
+/// row whose ttl has ended is finished, if it is the row of that record: `ttl_past = "skip"` leaves nothing to write.
+fn not_done(letter: &Letter<'_>, rows: &[Row<'_>], left_out: &[LeftOut<'_>]) -> Option<Vec<usize>> {
     let listed = match &letter.rows {
         LetterRows::All => return Some((0..rows.len()).collect()),
         LetterRows::Unlisted => return None,
         LetterRows::These(listed) => listed,
     };
-    let place = |listed: &LetterRow| {
-        // A row that is left out for its time has a number, and no place.
-        let place = rows.binary_search_by_key(&listed.row, |row| row.number).ok()?;
-        let target = rows[place].target;
-        let fits = listed
-            .target
+    let mut places = Vec::with_capacity(listed.len());
+    // The rows that have these numbers today, where the letter gives them by number alone.
+    let mut further = Vec::new();
+    for LetterRow { row, target, record } in listed {
+        let (is, key) = match rows.binary_search_by_key(row, |row| row.number) {
+            Ok(place) => {
+                places.push(place);
+                (rows[place].target, &rows[place].key)
+            }
+            Err(_) => {
+                let place = left_out.binary_search_by_key(row, |row| row.number).ok()?;
+                let LeftOut { target, key, is_over, .. } = &left_out[place];
+                if !is_over {
+                    return None;
+                }
+                (*target, key)
+            }
+        };
+        let mark = record_mark(&is.set, key);
+        let fits = target
             .as_ref()
-            .is_none_or(|(namespace, set)| target.namespace == *namespace && target.set == *set);
-        let is_record = listed.record.is_none_or(|mark| mark == record_mark(&rows[place]));
-        (fits && is_record).then_some(place)
-    };
-    listed.iter().map(place).collect()
+            .is_none_or(|(namespace, set)| is.namespace == *namespace && is.set == *set);
+        if !fits || record.is_some_and(|record| record != mark) {
+            return None;
+        }
+        if target.is_none() {
+            further.push((*row, is.namespace.as_str(), is.set.as_str(), mark));
+        }
+    }
+    let is_same = letter.records.is_none_or(|mark| mark == records_mark(further.into_iter()));
+    is_same.then_some(places)
 }
 
 /// Whether the row may overwrite values that a newer message has written. A version prevents that, and so does a row
