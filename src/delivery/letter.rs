@@ -241,14 +241,14 @@ fn rows(text: &str) -> Result<(LetterRows, Option<u64>), NotALetter> {
             let Some(text) = each.get("rows").and_then(Value::as_str) else {
                 return Ok((LetterRows::Unlisted, None));
             };
+            let further = ranges(text).ok_or(MALFORMED)?;
+            if more.as_u64() != Some(further.len() as u64) {
+                return Err(MALFORMED);
+            }
             records = mark(each, "records")?;
             if records.is_none() {
                 // An earlier version has made it. Nothing tells whether today's rules give other rows these numbers.
                 return Ok((LetterRows::Unlisted, None));
-            }
-            let further = ranges(text).ok_or(MALFORMED)?;
-            if more.as_u64() != Some(further.len() as u64) {
-                return Err(MALFORMED);
             }
             rows.extend(further.into_iter().map(|row| LetterRow {
                 row,
@@ -299,7 +299,7 @@ fn ranges(text: &str) -> Option<Vec<u16>> {
 mod tests {
     use super::*;
     use crate::config::model::DeadLetterHeaders;
-    use crate::delivery::reject::{MessageOrigin, NotDone, Rejected, RowsNotDone, dead_letter};
+    use crate::delivery::reject::{MessageOrigin, NotDone, Rejected, RowsNotDone, dead_letter, records_mark};
     use crate::message::{Reason, Rejection};
 
     fn rejected(rows_not_done: RowsNotDone) -> Rejected {
@@ -411,6 +411,8 @@ mod tests {
             };
             assert_eq!(rows.iter().map(|row| row.row).collect::<Vec<_>>(), numbers);
             assert_eq!(rows.iter().filter(|row| row.target.is_some()).count(), 100);
+            let further = numbers[100..].iter().map(|row| (*row, "test", "s", 0));
+            assert_eq!(letter.records, Some(records_mark(further)));
         });
     }
 
@@ -468,6 +470,8 @@ mod tests {
         ] {
             assert_eq!(set(name, value), Some(NotALetter::Malformed(name)), "{value:?}");
         }
-        assert_eq!(set("penstock.rows_not_done", b"[{\"more\":3}]"), None);
+        for unlisted in ["[{\"more\":3}]", "[{\"more\":2,\"rows\":\"100-101\"}]"] {
+            assert_eq!(rows(unlisted), Ok((LetterRows::Unlisted, None)), "{unlisted}");
+        }
     }
 }

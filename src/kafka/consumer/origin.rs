@@ -335,7 +335,7 @@ pub(in crate::kafka) fn tagged_topic(tag: &str, cluster_id: Option<&str>) -> Opt
 }
 
 /// From where on letters are, according to the metadata of an offset of this cluster. Empty if it does not say.
-fn tagged_letters(tag: &str, cluster_id: Option<&str>) -> Vec<LettersFrom> {
+pub(in crate::kafka) fn tagged_letters(tag: &str, cluster_id: Option<&str>) -> Vec<LettersFrom> {
     if cluster_id.is_none() || tagged_cluster(tag) != cluster_id {
         return Vec::new();
     }
