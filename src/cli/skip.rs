@@ -201,7 +201,10 @@ fn asked<'c>(arguments: &'c Skip, config: &'c Config) -> Result<Asked<'c>, Strin
 const NO_TOPIC: &str = "the configuration has no [reject].topic";
 
 /// The topic of dead letters that the call names, or that of the file.
-fn topic_of_letters<'c>(arguments: &'c Skip, config: &'c Config) -> Result<Option<(&'c str, DeadLetterHeaders)>, String> {
+fn topic_of_letters<'c>(
+    arguments: &'c Skip,
+    config: &'c Config,
+) -> Result<Option<(&'c str, DeadLetterHeaders)>, String> {
     let configured = match &config.reject.action {
         RejectAction::DeadLetter { topic, headers } => Some((topic.as_str(), *headers)),
         _ => None,
@@ -515,7 +518,6 @@ fn is_wanted(keep: &Keep<'_>) -> Result<bool, Exit> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kafka::consumer::committed::Committed;
 
     fn at(offset: i64) -> Place {
         Place {

@@ -711,7 +711,11 @@ impl Second<'_> {
             // Not before any letter, whatever the clock of this machine says.
             time: Timestamp::now().as_second().max(newest),
             // An entry can be of a letter that could not be read.
-            forget_below: if totals.unread.is_empty() { oldest - FORGET_MARGIN_S } else { 0 },
+            forget_below: if totals.unread.is_empty() {
+                oldest - FORGET_MARGIN_S
+            } else {
+                0
+            },
         };
         let (outcomes, written, fatal) = {
             let calls = Calls {

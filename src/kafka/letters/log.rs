@@ -29,6 +29,7 @@ use crate::kafka::letters::{Letters, NoLetters, Search, Searched};
 use crate::kafka::view;
 use crate::message::Message;
 use crate::util::retry::{AttemptError, Retry, RetryError};
+use crate::util::seconds::Seconds;
 use crate::util::stop::Stop;
 use crate::util::throttle::{LINES, Throttle};
 
@@ -211,9 +212,11 @@ impl LetterLog {
             |why, waited, repeated| {
                 warn!(
                     "kafka: waiting for the topic of dead letters, to know which of the messages that come again have \
-                     letters; the partition is not read until then {} dead_letters={} waited={waited:.0?} \
+                     letters; the partition is not read until then {} dead_letters={} waited={waited} \
                      reason=\"{why}\"{repeated}",
-                    search.partition, search.from.topic
+                    search.partition,
+                    search.from.topic,
+                    waited = Seconds(waited)
                 );
             },
         )
