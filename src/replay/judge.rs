@@ -422,7 +422,7 @@ namespace = \"test\"
         // A row that has nothing to write is not over.
         let empty = lives("\"id\"").replacen(
             "add = { n = 1 }",
-            "add = { n = { path = \"none\", missing = \"skip\" } }",
+            "add = { n = { path = \"none\", as = \"integer\", missing = \"skip\" } }",
             1,
         );
         assert_eq!(of(before, &empty, Some(mark), None), Err("rows_differ"));
