@@ -9,6 +9,7 @@ use log::{error, info, warn};
 use parking_lot::Mutex;
 
 use crate::delivery::result_codes::meaning;
+use crate::util::seconds::Seconds;
 use crate::util::throttle::{LINES, Repeated, Throttle};
 
 /// A namespace counts as open again when it has refused nothing for this time. It is longer than the longest pause of a
@@ -91,7 +92,10 @@ impl Health {
         if let Some(outage) = state.outage.take()
             && outage.announced
         {
-            info!("aerospike: writes succeed again after={:.1?}", outage.since.elapsed());
+            info!(
+                "aerospike: writes succeed again after={:.1}",
+                Seconds(outage.since.elapsed())
+            );
         }
     }
 
@@ -102,8 +106,8 @@ impl Health {
             && outage.announced
         {
             info!(
-                "aerospike: answers again, and no row waits for it; the partitions' next owners write the failed rows after={:.1?}",
-                outage.since.elapsed()
+                "aerospike: answers again, and no row waits for it; the partitions' next owners write the failed rows after={:.1}",
+                Seconds(outage.since.elapsed())
             );
         }
     }
@@ -129,8 +133,8 @@ impl Health {
             if is_left {
                 info!(
                     "aerospike: no row waits for the namespace any more; the next one will show whether it takes writes again \
-                     namespace={namespace} last_refused={:.0?}",
-                    now.saturating_duration_since(told.seen)
+                     namespace={namespace} last_refused={}",
+                    Seconds(now.saturating_duration_since(told.seen))
                 );
             }
             !is_left

@@ -50,6 +50,7 @@ use crate::delivery::result_codes::Told;
 use crate::observe::counters::Counters;
 use crate::util::logging::pairs::Text;
 use crate::util::retry::{AttemptError, Retry, RetryError};
+use crate::util::seconds::Seconds;
 use crate::util::stop::Stop;
 use ask::{Login, Manner, Place, Stranger};
 use connection::Connection;
@@ -277,8 +278,9 @@ impl Store {
             },
             |failed, waited, repeated| {
                 warn!(
-                    "aerospike: waiting for the cluster hosts={} waited={waited:.0?} reason=\"{failed}\"{repeated}",
-                    Text(&config.hosts)
+                    "aerospike: waiting for the cluster hosts={} waited={waited} reason=\"{failed}\"{repeated}",
+                    Text(&config.hosts),
+                    waited = Seconds(waited)
                 );
             },
         );

@@ -1,13 +1,17 @@
 //! `penstock skip`: the group goes on past one message, which is kept first.
 //!
 //! The order is what makes it safe: the message is shown, kept (acknowledged by Kafka, or on disk), and only then the
-//! group's offset is set behind it. A call that is killed in between changes nothing for the service; the next call
-//! keeps the message again.
+//! group's offset is set behind it. A call that is killed in between changes nothing for the service. The next call finds
+//! the letter, or the file, and makes no other: a message has one letter, and that says which of its rows are not done.
 //!
 //! With `--from-file` it skips nothing: a message that a call has kept in a file becomes a dead letter, for `replay`.
 
+// The group: its next offset, its members.
+mod group;
 // The file that keeps a message.
 mod kept;
+// The dead letters that are made.
+mod letters;
 
 use std::fmt::Write as _;
 use std::io::{self, BufRead as _, IsTerminal as _, Read as _, Write as _};
@@ -17,15 +21,15 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use clap::Args;
 use jiff::Timestamp;
 
+use self::group::{committing, next, refuse_members};
 use self::kept::{Kept, keep_in_file};
+use self::letters::{keep_in_topic, letter_of};
 use super::message::OwnedMessage;
 use super::visible::visible;
 use super::{is_stdin, load_to_connect, newest, refuse, shown};
-use crate::config::model::{Config, DeadLetterHeaders, RejectAction, Start};
-use crate::delivery::reject::{MessageOrigin, Rejected, dead_letter};
+use crate::config::model::{Config, DeadLetterHeaders, RejectAction};
 use crate::kafka::Partition;
-use crate::kafka::admin::skipping::{Skipping, SkippingError, Standing};
-use crate::kafka::one::{self, NotProduced};
+use crate::kafka::admin::skipping::{Skipping, SkippingError};
 use crate::message::{self, Reason, Rejection, SKIPPED};
 use crate::output::{Output, Verdict};
 use crate::rules::mapping::Mapping;
@@ -92,6 +96,8 @@ fn place(text: &str) -> Result<Place, String> {
 enum Keep<'c> {
     File(&'c Path),
     Topic(&'c str, DeadLetterHeaders),
+    /// This dead letter has it already.
+    Letter(String),
 }
 
 /// The message that is skipped, and what today's rules say about it.
@@ -102,14 +108,6 @@ struct Held {
     rejection: Rejection,
     /// What today's rules say, if they do not reject it.
     verdict: Option<&'static str>,
-}
-
-impl Held {
-    /// If the rules do not reject it, the database has refused a row, perhaps after others were written. With all rows
-    /// as not done, a replay must not repeat what cannot be repeated.
-    fn is_in_doubt(&self) -> bool {
-        self.verdict.is_some()
-    }
 }
 
 /// Skips the message, or makes a dead letter of one that was skipped.
@@ -160,7 +158,7 @@ fn asked<'c>(arguments: &'c Skip, config: &'c Config) -> Result<Asked<'c>, Strin
         true => Err(format!("{option} needs the name of a file")),
         false => Ok(()),
     };
-    let topic = letters(arguments, config)?;
+    let topic = topic_of_letters(arguments, config)?;
     match (&arguments.from_file, &arguments.place) {
         (Some(file), _) => {
             named(file, "--from-file")?;
@@ -203,7 +201,10 @@ fn asked<'c>(arguments: &'c Skip, config: &'c Config) -> Result<Asked<'c>, Strin
 const NO_TOPIC: &str = "the configuration has no [reject].topic";
 
 /// The topic of dead letters that the call names, or that of the file.
-fn letters<'c>(arguments: &'c Skip, config: &'c Config) -> Result<Option<(&'c str, DeadLetterHeaders)>, String> {
+fn topic_of_letters<'c>(
+    arguments: &'c Skip,
+    config: &'c Config,
+) -> Result<Option<(&'c str, DeadLetterHeaders)>, String> {
     let configured = match &config.reject.action {
         RejectAction::DeadLetter { topic, headers } => Some((topic.as_str(), *headers)),
         _ => None,
@@ -247,6 +248,17 @@ fn skip(arguments: &Skip, config: &Config, mapping: &Mapping, place: &Place, kee
     let next = next(&standing, config.kafka.start, place).map_err(|why| refused(&why))?;
     let held = held(&skipping, mapping, place, next)?;
     tell(&described(&held, place, config, arguments.show));
+    let has = skipping.letter_of(&held.message.view(), config.run.guard_epoch, &standing);
+    let asked = keep;
+    let letter = has.map_err(|error| failed(&error))?.map(|(topic, partition, offset)| {
+        let letter = message::place(&visible(&topic), partition, offset);
+        tell(&format!(
+            "letter     {letter} has it already and says which rows are not done: no other is made. If the service can \
+             read that topic, it passes the message by itself"
+        ));
+        Keep::Letter(letter)
+    });
+    let keep = letter.as_ref().unwrap_or(asked);
     if !arguments.yes && !is_wanted(keep)? {
         tell("nothing was done");
         return Ok(Exit::Found);
@@ -269,14 +281,17 @@ fn skip(arguments: &Skip, config: &Config, mapping: &Mapping, place: &Place, kee
                 return Err(refused(MOVED));
             }
         }
-        (Keep::File(_), Some(committed)) => committing(skipping.commit_again(committed), &skipping, config, "")?,
-        (Keep::File(_), None) => {}
+        (Keep::File(_) | Keep::Letter(_), Some(committed)) => {
+            committing(skipping.commit_again(committed), &skipping, config, "")?;
+        }
+        (Keep::File(_) | Keep::Letter(_), None) => {}
     }
     let id = skipping.topic_id();
     let id = (!id.is_none()).then(|| id.to_string());
     let kept = match keep {
         Keep::File(file) => keep_in_file(file, &held, id.as_deref(), config)?,
         Keep::Topic(topic, headers) => keep_in_topic(topic, *headers, &held, id.as_deref(), config)?,
+        Keep::Letter(letter) => format!("as the dead letter {letter} (which was there already)"),
     };
     let told = format!(" (it is kept {kept}, and not skipped)");
     let now = standing_now()?;
@@ -297,7 +312,7 @@ fn skip(arguments: &Skip, config: &Config, mapping: &Mapping, place: &Place, kee
         next < now.log.1,
         next,
         arguments,
-        keep,
+        asked,
     ));
     Ok(Exit::Stopped)
 }
@@ -349,68 +364,12 @@ fn command(place: &Place, arguments: &Skip, keep: &Keep<'_>) -> String {
         Keep::Topic(topic, _) if arguments.to_topic.as_ref().is_some_and(|named| !named.is_empty()) => {
             let _ = write!(text, " --to-topic={}", visible(topic));
         }
-        Keep::Topic(..) => {}
+        Keep::Topic(..) | Keep::Letter(_) => {}
     }
     if arguments.yes {
         text.push_str(" --yes");
     }
     text
-}
-
-/// Makes a dead letter of what a call before has kept in a file.
-fn letter_of(
-    file: &Path,
-    kept: &Kept,
-    topic: &str,
-    headers: DeadLetterHeaders,
-    arguments: &Skip,
-    config: &Config,
-) -> Result<Exit, Exit> {
-    newest::reach(config)?;
-    let origin = MessageOrigin {
-        topic_id: kept.topic_id.as_deref(),
-        guard_epoch: kept.guard_epoch,
-        ..origin(&kept.group, config)
-    };
-    let Kept { reason, detail, .. } = kept;
-    let rejected = Rejected {
-        in_doubt: kept.in_doubt,
-        ..Rejected::from(Rejection::new(
-            Reason::Processor(SKIPPED),
-            format!("a person has skipped it (penstock skip): {reason}: {detail}"),
-        ))
-    };
-    let view = kept.message.view();
-    let letter = dead_letter(topic, headers, 0, &view, &rejected, origin);
-    let (topic, config_file, file) = (visible(topic), shown(&arguments.file), shown(file));
-    match one::produce(&config.kafka, &letter) {
-        Ok((partition, offset)) => {
-            let of = message::place(&kept.message.topic, kept.message.partition, kept.message.offset);
-            let _ = writeln!(
-                io::stdout().lock(),
-                "{of}, kept in {file}, is now the dead letter {}",
-                message::place(&topic, partition, offset)
-            );
-            tell(&format!("to apply it: penstock replay {config_file} --from {topic}"));
-            Ok(Exit::Stopped)
-        }
-        Err(error) => Err(not_produced(
-            &error,
-            &format!(
-                "kafka: the topic {topic} has not taken the letter, and {file} stays as it is: {error}; see that the \
-                 topic is there and takes it"
-            ),
-        )),
-    }
-}
-
-fn not_produced(error: &NotProduced, told: &str) -> Exit {
-    tell(&as_error(told));
-    if error.is_refusal() {
-        Exit::Credentials
-    } else {
-        Exit::Unreachable
-    }
 }
 
 const MOVED: &str = "the group's offset has changed meanwhile: look at the service, and call again if it is still held";
@@ -432,105 +391,6 @@ fn failed(error: &SkippingError) -> Exit {
         SkippingError::Members(_) => Exit::Found,
         SkippingError::Failed(_) => Exit::Unreachable,
     }
-}
-
-/// The end of a commit. `told`: what has been done before it.
-fn committing(
-    committed: Result<(), SkippingError>,
-    skipping: &Skipping<'_>,
-    config: &Config,
-    told: &str,
-) -> Result<(), Exit> {
-    let Err(error) = committed else {
-        return Ok(());
-    };
-    if matches!(error, SkippingError::Members(_)) {
-        refuse_members(skipping, config, told)?;
-        return Err(refused(&members_told(&[], config, told)));
-    }
-    let exit = failed(&error);
-    if !told.is_empty() {
-        tell("the message is kept; call again, which says so if the offset was set all the same");
-    }
-    Err(exit)
-}
-
-/// Fails if the group has members, as far as the brokers tell.
-fn refuse_members(skipping: &Skipping<'_>, config: &Config, told: &str) -> Result<(), Exit> {
-    match skipping.members().as_deref() {
-        None | Some([]) => Ok(()),
-        Some(members) => {
-            let members: Vec<String> = members.iter().map(|member| visible(&member.to_string())).collect();
-            Err(refused(&members_told(&members, config, told)))
-        }
-    }
-}
-
-/// Who the members are, and what to do. Empty: the brokers do not tell.
-fn members_told(members: &[String], config: &Config, told: &str) -> String {
-    let mut text = format!(
-        "the group {} has members, and Kafka takes a commit from outside only from a group without: ",
-        config.kafka.group
-    );
-    if members.is_empty() {
-        text.push_str("the brokers do not say which");
-    } else {
-        text.push_str(&members.join(", "));
-    }
-    let property = |name: &str| config.kafka.consumer_property(name);
-    let is_next = property("group.protocol").is_some_and(|name| name.eq_ignore_ascii_case("consumer"));
-    let session = match (is_next, property("session.timeout.ms")) {
-        (true, _) => "group.consumer.session.timeout.ms of the brokers, 45 s unless set there".to_owned(),
-        (false, Some(ms)) => format!("session.timeout.ms, {ms} ms"),
-        (false, None) => "session.timeout.ms, 45 s".to_owned(),
-    };
-    // Writing to a String cannot fail.
-    let _ = write!(
-        text,
-        "{told}\nstop every process of the group, and call again. A process that was killed, or that has a \
-         group.instance.id, stays a member for its session ({session}): then wait for so long"
-    );
-    text
-}
-
-/// The group's next offset.
-fn next(standing: &Standing, start: Start, place: &Place) -> Result<i64, String> {
-    let (oldest, end) = standing.log;
-    let next = match &standing.committed {
-        Some(committed) if !standing.is_of_former => committed.offset,
-        Some(_) => oldest,
-        None if start == Start::Earliest => oldest,
-        None => {
-            return Err(
-                "the group has no offset of this partition, and kafka.start is latest: start the service once"
-                    .to_owned(),
-            );
-        }
-    };
-    if next < oldest {
-        return Err(format!(
-            "the group's next offset {next} is not in the log any more, whose oldest is {oldest}: there is nothing to \
-             skip; start the service, and kafka.offset_gone says what it does"
-        ));
-    }
-    if next > end {
-        return Err(format!(
-            "the group's next offset {next} is beyond the end of the log, {end}: the log was cut, or the offset was set \
-             by hand; see kafka.offset_gone"
-        ));
-    }
-    if place.offset < next {
-        return Err(format!(
-            "the group is past offset {}: its next offset is {next}",
-            place.offset
-        ));
-    }
-    if next == end {
-        return Err(format!(
-            "the group has read the partition to its end, {end}: there is nothing to skip"
-        ));
-    }
-    Ok(next)
 }
 
 /// The message at `place`, which must be the first one at `next` or later.
@@ -642,11 +502,12 @@ fn described(held: &Held, place: &Place, config: &Config, with_payload: bool) ->
 
 /// Asks on the terminal.
 fn is_wanted(keep: &Keep<'_>) -> Result<bool, Exit> {
-    let place = match keep {
-        Keep::File(file) => format!("in {}", shown(file)),
-        Keep::Topic(topic, _) => format!("in the topic {}", visible(topic)),
+    let question = match keep {
+        Keep::File(file) => format!("Keep it in {}, and skip it?", shown(file)),
+        Keep::Topic(topic, _) => format!("Keep it in the topic {}, and skip it?", visible(topic)),
+        Keep::Letter(letter) => format!("Skip it, with the letter {letter}?"),
     };
-    let _ = write!(io::stderr().lock(), "Keep it {place}, and skip it? [y/N] ");
+    let _ = write!(io::stderr().lock(), "{question} [y/N] ");
     let mut answer = String::new();
     if let Err(error) = io::stdin().lock().take(100).read_line(&mut answer) {
         return Err(refuse(&format!("standard input: cannot be read: {error}")));
@@ -654,58 +515,9 @@ fn is_wanted(keep: &Keep<'_>) -> Result<bool, Exit> {
     Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
 }
 
-/// Produces the dead letter, and returns where it is.
-fn keep_in_topic(
-    topic: &str,
-    headers: DeadLetterHeaders,
-    held: &Held,
-    topic_id: Option<&str>,
-    config: &Config,
-) -> Result<String, Exit> {
-    let origin = MessageOrigin {
-        topic_id,
-        ..origin(&config.kafka.group, config)
-    };
-    let rejected = Rejected {
-        in_doubt: held.is_in_doubt(),
-        ..Rejected::from(held.rejection.clone())
-    };
-    let view = held.message.view();
-    let letter = dead_letter(topic, headers, 0, &view, &rejected, origin);
-    let topic = visible(topic);
-    match one::produce(&config.kafka, &letter) {
-        Ok((partition, offset)) => Ok(format!(
-            "as the dead letter {}",
-            message::place(&topic, partition, offset)
-        )),
-        Err(error) => Err(not_produced(
-            &error,
-            &format!(
-                "kafka: the topic {topic} has not taken the message, so it is not skipped: {error}; see that the \
-                 topic is there and takes it, or keep the message in a file (--to-file)"
-            ),
-        )),
-    }
-}
-
-/// What a dead letter of this command says of itself.
-fn origin<'m>(group: &'m str, config: &Config) -> MessageOrigin<'m, 'static> {
-    MessageOrigin {
-        group,
-        topic_id: None,
-        guard_epoch: config.run.guard_epoch,
-        // It is not known which rules have written since.
-        guarded: "",
-        now_ms: now_ms(),
-        tries: 0,
-        first_time: None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kafka::consumer::committed::Committed;
 
     fn at(offset: i64) -> Place {
         Place {
@@ -733,64 +545,6 @@ mod tests {
             "events:3:9223372036854775808",
         ] {
             assert!(place(text).is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn the_next_offset_is_the_groups_or_where_the_service_would_start() {
-        let standing = |offset: Option<i64>, is_of_former: bool| Standing {
-            committed: offset.map(|offset| Committed {
-                offset,
-                tag: String::new(),
-                epoch: None,
-            }),
-            is_of_former,
-            log: (10, 20),
-        };
-        let next = |offset, is_of_former, start, of| super::next(&standing(offset, is_of_former), start, &at(of));
-        assert_eq!(next(Some(12), false, Start::Latest, 12), Ok(12));
-        // Which message is next, the log says.
-        assert_eq!(next(Some(12), false, Start::Latest, 14), Ok(12));
-        assert_eq!(next(Some(15), true, Start::Latest, 10), Ok(10));
-        assert_eq!(next(None, false, Start::Earliest, 10), Ok(10));
-        for (offset, is_of_former, start, of, told) in [
-            (None, false, Start::Latest, 12, "kafka.start is latest"),
-            (
-                Some(9),
-                false,
-                Start::Earliest,
-                9,
-                "not in the log any more, whose oldest is 10",
-            ),
-            (Some(21), false, Start::Earliest, 21, "beyond the end of the log, 20"),
-            (Some(12), false, Start::Earliest, 11, "its next offset is 12"),
-            (Some(20), false, Start::Earliest, 20, "nothing to skip"),
-        ] {
-            let refused = next(offset, is_of_former, start, of).unwrap_err();
-            assert!(refused.contains(told), "{refused}");
-        }
-    }
-
-    #[test]
-    fn who_is_in_the_way_is_told_and_for_how_long() {
-        let told = |consumer: &str, members: &[String]| {
-            let text = format!(
-                "[kafka]\nbrokers = \"localhost:1\"\ntopics = [\"events\"]\ngroup = \"counts\"\n[kafka.consumer]\n{consumer}\n\
-                 [aerospike]\nhosts = \"localhost:2\"\nnamespace = \"test\"\n\
-                 [[route]]\n[[route.write]]\nset = \"s\"\nkey = \"id\"\nbins = [\"n\"]\n"
-            );
-            let config = crate::config::parse(&text, "test.toml").unwrap_or_else(|faults| panic!("{faults}"));
-            members_told(members, &config, "")
-        };
-        let one = ["penstock at /10.0.0.1 (group.instance.id a)".to_owned()];
-        let classic = told("", &one);
-        for word in ["the group counts has members", &one[0], "(session.timeout.ms, 45 s)"] {
-            assert!(classic.contains(word), "{word:?} is not in {classic}");
-        }
-        assert!(told("\"session.timeout.ms\" = 20000", &one).contains("(session.timeout.ms, 20000 ms)"));
-        let next = told("\"group.protocol\" = \"consumer\"", &[]);
-        for word in ["do not say which", "(group.consumer.session.timeout.ms of the brokers"] {
-            assert!(next.contains(word), "{word:?} is not in {next}");
         }
     }
 }

@@ -30,6 +30,9 @@ pub struct Letter<'m> {
     /// The database's result code.
     pub code: Option<u8>,
     pub rows: LetterRows,
+    /// Of the rows that it gives by their numbers alone: which records they are on
+    /// ([`records_mark`](crate::delivery::reject::records_mark)).
+    pub records: Option<u64>,
     /// The header that `rows` was read from.
     pub rows_text: &'m str,
     /// One of the rows may be applied all the same.
@@ -132,6 +135,7 @@ impl<'m> Letter<'m> {
         let first = optional("penstock.first_time")?;
         let first = first.map(|text| instant(text, "penstock.first_time")).transpose()?;
         let rows_text = text(&["penstock.rows_not_done"])?;
+        let (rows, records) = rows(rows_text)?;
         Ok(Letter {
             topic: text(&TOPIC)?,
             topic_id: optional("penstock.topic_id")?,
@@ -142,7 +146,8 @@ impl<'m> Letter<'m> {
             reason: text(&REASON)?,
             detail: text(&DETAIL)?,
             code: optional_number(optional("penstock.code")?, "penstock.code")?,
-            rows: rows(rows_text)?,
+            rows,
+            records,
             rows_text,
             in_doubt: match optional("penstock.in_doubt")? {
                 Some("true") => true,
@@ -193,6 +198,7 @@ impl Letter<'static> {
             detail: "",
             code: None,
             rows,
+            records: None,
             rows_text: "all",
             in_doubt: false,
             time: Timestamp::UNIX_EPOCH,
@@ -217,22 +223,32 @@ fn optional_number<T: std::str::FromStr>(text: Option<&str>, name: &'static str)
     text.map(|text| number(text, name)).transpose()
 }
 
-/// Reads `penstock.rows_not_done`.
-fn rows(text: &str) -> Result<LetterRows, NotALetter> {
+/// Reads `penstock.rows_not_done`: the rows, and the mark of those that it gives by their numbers alone.
+fn rows(text: &str) -> Result<(LetterRows, Option<u64>), NotALetter> {
     const MALFORMED: NotALetter = NotALetter::Malformed("penstock.rows_not_done");
     if text == "all" {
-        return Ok(LetterRows::All);
+        return Ok((LetterRows::All, None));
     }
     let listed: Vec<Value> = serde_json::from_str(text).map_err(|_| MALFORMED)?;
+    let mut records = None;
+    let mark = |each: &Value, name: &str| match each.get(name) {
+        None => Ok(None),
+        Some(mark) => mark.as_str().and_then(record).map(Some).ok_or(MALFORMED),
+    };
     let mut rows = Vec::with_capacity(listed.len());
     for each in &listed {
         if let Some(more) = each.get("more") {
             let Some(text) = each.get("rows").and_then(Value::as_str) else {
-                return Ok(LetterRows::Unlisted);
+                return Ok((LetterRows::Unlisted, None));
             };
             let further = ranges(text).ok_or(MALFORMED)?;
             if more.as_u64() != Some(further.len() as u64) {
                 return Err(MALFORMED);
+            }
+            records = mark(each, "records")?;
+            if records.is_none() {
+                // An earlier version has made it. Nothing tells whether today's rules give other rows these numbers.
+                return Ok((LetterRows::Unlisted, None));
             }
             rows.extend(further.into_iter().map(|row| LetterRow {
                 row,
@@ -246,16 +262,13 @@ fn rows(text: &str) -> Result<LetterRows, NotALetter> {
         rows.push(LetterRow {
             row: row.and_then(|row| row.try_into().ok()).ok_or(MALFORMED)?,
             target: Some((name("namespace").ok_or(MALFORMED)?, name("set").ok_or(MALFORMED)?)),
-            record: match each.get("record") {
-                None => None,
-                Some(mark) => Some(mark.as_str().and_then(record).ok_or(MALFORMED)?),
-            },
+            record: mark(each, "record")?,
         });
     }
     // Each row once, in order.
     let ascends = rows.is_sorted_by(|one, next| one.row < next.row);
     if ascends {
-        Ok(LetterRows::These(rows))
+        Ok((LetterRows::These(rows), records))
     } else {
         Err(MALFORMED)
     }
@@ -286,7 +299,7 @@ fn ranges(text: &str) -> Option<Vec<u16>> {
 mod tests {
     use super::*;
     use crate::config::model::DeadLetterHeaders;
-    use crate::delivery::reject::{MessageOrigin, NotDone, Rejected, RowsNotDone, dead_letter};
+    use crate::delivery::reject::{MessageOrigin, NotDone, Rejected, RowsNotDone, dead_letter, records_mark};
     use crate::message::{Reason, Rejection};
 
     fn rejected(rows_not_done: RowsNotDone) -> Rejected {
@@ -398,6 +411,8 @@ mod tests {
             };
             assert_eq!(rows.iter().map(|row| row.row).collect::<Vec<_>>(), numbers);
             assert_eq!(rows.iter().filter(|row| row.target.is_some()).count(), 100);
+            let further = numbers[100..].iter().map(|row| (*row, "test", "s", 0));
+            assert_eq!(letter.records, Some(records_mark(further)));
         });
     }
 
@@ -455,6 +470,8 @@ mod tests {
         ] {
             assert_eq!(set(name, value), Some(NotALetter::Malformed(name)), "{value:?}");
         }
-        assert_eq!(set("penstock.rows_not_done", b"[{\"more\":3}]"), None);
+        for unlisted in ["[{\"more\":3}]", "[{\"more\":2,\"rows\":\"100-101\"}]"] {
+            assert_eq!(rows(unlisted), Ok((LetterRows::Unlisted, None)), "{unlisted}");
+        }
     }
 }

@@ -28,6 +28,7 @@ use parking_lot::Mutex;
 
 use crate::observe::counters::Counters;
 use crate::util::backoff::Backoff;
+use crate::util::seconds::Seconds;
 use crate::util::stop::Stop;
 use crate::util::throttle::{Repeated, Throttle};
 
@@ -478,9 +479,9 @@ impl Pressure {
             state.cut = Some(now);
             if closed.told {
                 info!(
-                    "pressure: open again, from {} rows on; the database answers after={:.1?}",
+                    "pressure: open again, from {} rows on; the database answers after={:.1}",
                     limit_rows(state.limit),
-                    closed.since.elapsed()
+                    Seconds(closed.since.elapsed())
                 );
             }
             return;

@@ -7,15 +7,16 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use jiff::Timestamp;
+use ripemd::{Digest as _, Ripemd160};
 
 use crate::config::model::DeadLetterHeaders;
-use crate::delivery::plan::digest;
+use crate::delivery::plan::{Digest, digest};
 use crate::delivery::result_codes::Told;
 use crate::delivery::row_outcomes::NOT_FOUND;
 use crate::delivery::write::Refusal;
 use crate::message::{Message, Reason, Rejection};
 use crate::output::publication::{Header, Publication};
-use crate::output::row::Row;
+use crate::output::row::{RecordKey, Row};
 
 /// A rejected message.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,17 +60,36 @@ impl NotDone {
             line: row.rules.line,
             namespace: row.target.namespace.clone(),
             set: row.target.set.clone(),
-            record: record_mark(row),
+            record: record_mark(&row.target.set, &row.key),
         }
     }
 }
 
 /// Tells the records of a message from each other: the beginning of the digest of the row's key. A letter names its rows
 /// by number, and rules that change give other rows these numbers.
-pub fn record_mark(row: &Row<'_>) -> u64 {
+pub fn record_mark(set: &str, key: &RecordKey<'_>) -> u64 {
+    beginning(&digest(set, key))
+}
+
+fn beginning(digest: &Digest) -> u64 {
     let mut mark = [0; 8];
-    mark.copy_from_slice(&digest(&row.target.set, &row.key)[..8]);
+    mark.copy_from_slice(&digest[..8]);
     u64::from_be_bytes(mark)
+}
+
+/// One mark for many rows, which a letter gives by their numbers alone: the beginning of the RIPEMD-160 of their numbers,
+/// namespaces, sets and [`record_mark`]s. It is a stored format.
+pub fn records_mark<'r>(rows: impl Iterator<Item = (u16, &'r str, &'r str, u64)>) -> u64 {
+    let mut hash = Ripemd160::new();
+    for (number, namespace, set, record) in rows {
+        hash.update(number.to_be_bytes());
+        for name in [namespace, set] {
+            hash.update((name.len() as u64).to_be_bytes());
+            hash.update(name.as_bytes());
+        }
+        hash.update(record.to_be_bytes());
+    }
+    beginning(&hash.finalize().into())
 }
 
 impl From<Rejection> for Rejected {
@@ -133,9 +153,18 @@ impl RowsNotDone {
             );
         }
         if rows.len() > ROWS_TOLD_MAX {
-            let more = rows.len() - ROWS_TOLD_MAX;
-            let _ = match ranges(rows[ROWS_TOLD_MAX..].iter().map(|each| each.row)) {
-                Some(ranges) => write!(json, ",{{\"more\":{more},\"rows\":\"{ranges}\"}}"),
+            let further = &rows[ROWS_TOLD_MAX..];
+            let more = further.len();
+            let mark = records_mark(
+                further
+                    .iter()
+                    .map(|each| (each.row, each.namespace.as_str(), each.set.as_str(), each.record)),
+            );
+            let _ = match ranges(further.iter().map(|each| each.row)) {
+                Some(ranges) => write!(
+                    json,
+                    ",{{\"more\":{more},\"rows\":\"{ranges}\",\"records\":\"{mark:016x}\"}}"
+                ),
                 None => write!(json, ",{{\"more\":{more}}}"),
             };
         }
@@ -322,10 +351,9 @@ mod tests {
     #[test]
     fn rows_beyond_the_hundredth_are_told_as_ranges() {
         let told = rows((0..250).chain([252])).written().into_owned();
-        assert!(
-            told.ends_with("\"set\":\"s\",\"record\":\"000000000000001b\"},{\"more\":151,\"rows\":\"100-249,252\"}]"),
-            "{told}"
-        );
+        let end = "\"set\":\"s\",\"record\":\"000000000000001b\"},{\"more\":151,\"rows\":\"100-249,252\",\
+                   \"records\":\"ff8cbaff3bdad8ec\"}]";
+        assert!(told.ends_with(end), "{told}");
         assert_eq!(told.matches("\"row\":").count(), 100);
         let scattered = rows((0..5000).step_by(2)).written().into_owned();
         assert!(scattered.ends_with(",{\"more\":2400}]"), "{scattered}");

@@ -40,6 +40,7 @@ use crate::kafka::letters::log::LetterLog;
 use crate::kafka::log::tell_line;
 use crate::output::publication::OutgoingMessage;
 use crate::util::memory::{MemoryPlan, PRODUCED_MESSAGE_BYTES};
+use crate::util::seconds::Seconds;
 use crate::util::start_limit::StartLimit;
 use crate::util::stop::Stop;
 use crate::util::throttle::{Repeated, Throttle};
@@ -745,8 +746,8 @@ impl Edge {
                  topic={topic} code={code} reason=\"{why}\""
             ),
             Edge::Again(trouble) => info!(
-                "publish: the topic takes messages again topic={topic} after={:.0?}",
-                now.saturating_duration_since(trouble.since)
+                "publish: the topic takes messages again topic={topic} after={:.1}",
+                Seconds(now.saturating_duration_since(trouble.since))
             ),
             Edge::Size(repeated) => warn!(
                 "publish: the topic refuses a request as too large, its messages are sent in smaller ones topic={topic} \

@@ -42,7 +42,7 @@ pub struct Output<'m> {
     message: usize,
     first_row: usize,
     /// Rows of the current message that were left out, and have numbers all the same.
-    left_out: usize,
+    pub(crate) left_out: Vec<LeftOut<'m>>,
     first_publication: usize,
     first_condition_error: u64,
     /// Counts of skipped and deleted records before the current message.
@@ -64,6 +64,16 @@ pub struct RowParts<'m> {
     pub newer: Option<i64>,
 }
 
+/// A row that is not made, and has a number and a record all the same.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct LeftOut<'m> {
+    pub number: u16,
+    pub target: &'m Arc<Target>,
+    pub key: RecordKey<'m>,
+    /// Its ttl has ended. Otherwise the message asks for nothing in it.
+    pub is_over: bool,
+}
+
 /// A message asks for more rows than guards can tell apart (65,536).
 #[derive(Debug, PartialEq, Eq)]
 pub struct TooManyRows;
@@ -76,7 +86,7 @@ impl<'m> Output<'m> {
     pub fn begin(&mut self, message: usize) {
         self.message = message;
         self.first_row = self.rows.len();
-        self.left_out = 0;
+        self.left_out.clear();
         self.first_publication = self.publications.len();
         self.first_condition_error = self.condition_errors_ignored;
         self.first_ttl_past = [self.ttl_past_skipped, self.ttl_past_deleted];
@@ -93,10 +103,7 @@ impl<'m> Output<'m> {
     /// # Errors
     /// If the message already has [`ROWS_MAX`] rows.
     pub fn write(&mut self, rules: &'m RowRules, parts: RowParts<'m>) -> Result<(), TooManyRows> {
-        let number = u16::try_from(self.rows.len() - self.first_row + self.left_out).map_err(|_| {
-            self.is_overfull = true;
-            TooManyRows
-        })?;
+        let number = self.next_number()?;
         let RowParts {
             target,
             key,
@@ -117,10 +124,33 @@ impl<'m> Output<'m> {
         Ok(())
     }
 
-    /// Leaves a row out that the message would have if it were processed at another time. It takes a number all the
-    /// same. So guards and dead letters know the other rows by the same numbers at any time.
-    pub(crate) fn leave_out(&mut self) {
-        self.left_out += 1;
+    /// Leaves a row out that the message could have if it were processed at another time. It takes a number all the
+    /// same. So guards, ledgers and dead letters know the other rows by the same numbers at any time.
+    ///
+    /// # Errors
+    /// If the message already has [`ROWS_MAX`] rows.
+    pub(crate) fn leave_out(
+        &mut self,
+        target: &'m Arc<Target>,
+        key: RecordKey<'m>,
+        is_over: bool,
+    ) -> Result<(), TooManyRows> {
+        let number = self.next_number()?;
+        self.left_out.push(LeftOut {
+            number,
+            target,
+            key,
+            is_over,
+        });
+        Ok(())
+    }
+
+    /// The number of the current message's next row.
+    fn next_number(&mut self) -> Result<u16, TooManyRows> {
+        u16::try_from(self.rows.len() - self.first_row + self.left_out.len()).map_err(|_| {
+            self.is_overfull = true;
+            TooManyRows
+        })
     }
 
     /// Adds a message to produce.
@@ -134,7 +164,7 @@ impl<'m> Output<'m> {
     /// Removes everything that the current message has asked for so far.
     pub fn take_back(&mut self) {
         self.rows.truncate(self.first_row);
-        self.left_out = 0;
+        self.left_out.clear();
         self.publications.truncate(self.first_publication);
         self.condition_errors_ignored = self.first_condition_error;
         [self.ttl_past_skipped, self.ttl_past_deleted] = self.first_ttl_past;

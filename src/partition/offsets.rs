@@ -19,6 +19,7 @@ use crate::partition::env::Env;
 use crate::partition::epochs::Epochs;
 use crate::partition::lettered::Lettered;
 use crate::util::retry::{AttemptError, Retry, RetryError};
+use crate::util::seconds::Seconds;
 use crate::util::stop::StopKind;
 
 /// How long a commit that the first letter waits for may take, and the pause before it is tried again.
@@ -253,8 +254,9 @@ impl Offsets {
             |error, waited, repeated| {
                 warn!(
                     "kafka: a dead letter waits for the partition's first commit; it is tried again {} next={next} \
-                     waited={waited:.0?} error=\"{error}\"{repeated}",
-                    env.partition()
+                     waited={waited} error=\"{error}\"{repeated}",
+                    env.partition(),
+                    waited = Seconds(waited)
                 );
             },
         );

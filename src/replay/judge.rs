@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, HashSet};
 
 use crate::config::model::{Config, Mode};
 use crate::delivery::letter::{Letter, LetterRow, LetterRows};
-use crate::delivery::reject::record_mark;
+use crate::delivery::reject::{record_mark, records_mark};
 use crate::kafka::admin::topic_id::TopicId;
 use crate::message::{Message, Rejection};
 use crate::output::publication::Publication;
 use crate::output::row::{Op, Row, RowAction};
-use crate::output::{Output, Verdict};
+use crate::output::{LeftOut, Output, Verdict};
 use crate::processor::Processor as _;
 use crate::replay::totals::Refuse;
 use crate::rules::mapping::{Mapping, TopicMapping};
@@ -61,6 +61,8 @@ pub(super) struct LeftRow {
 pub(super) struct Open<'m> {
     /// All rows that today's rules make of it.
     pub rows: Vec<Row<'m>>,
+    /// Rows that have numbers, and are not made today.
+    pub left_out: Vec<LeftOut<'m>>,
     /// Those that are not done and are replayed, in order.
     pub open: Vec<OpenRow>,
     /// Those that are not done and are left, in order. The letter is refused then, and publishes nothing.
@@ -118,8 +120,13 @@ impl<'j> Judge<'j> {
             Ok(Verdict::Filtered) => return Judged::Filtered,
             Ok(Verdict::Kept) => {}
         }
-        let Output { rows, publications, .. } = output;
-        let Some(places) = not_done(letter, &rows) else {
+        let Output {
+            rows,
+            left_out,
+            publications,
+            ..
+        } = output;
+        let Some(places) = not_done(letter, &rows, &left_out) else {
             return Judged::Refused(Refuse::RowsDiffer, 0);
         };
         let mut wanted = Vec::with_capacity(places.len());
@@ -148,6 +155,7 @@ impl<'j> Judge<'j> {
         }
         Judged::Open(Open {
             rows,
+            left_out,
             open,
             left,
             overwriting,
@@ -195,25 +203,49 @@ pub(super) fn leave(rows: &[Row<'_>], wanted: Vec<(OpenRow, bool)>) -> (Vec<Open
     (open, left)
 }
 
-/// The places of the rows that are not done. `None`: the rules make other rows than those that the letter lists.
-fn not_done(letter: &Letter<'_>, rows: &[Row<'_>]) -> Option<Vec<usize>> {
+/// The places of the rows that are not done. `None`: the rules make other rows than those that the letter lists. A listed
+/// row whose ttl has ended is finished, if it is the row of that record: `ttl_past = "skip"` leaves nothing to write.
+fn not_done(letter: &Letter<'_>, rows: &[Row<'_>], left_out: &[LeftOut<'_>]) -> Option<Vec<usize>> {
     let listed = match &letter.rows {
         LetterRows::All => return Some((0..rows.len()).collect()),
         LetterRows::Unlisted => return None,
         LetterRows::These(listed) => listed,
     };
-    let place = |listed: &LetterRow| {
-        // A row that is left out for its time has a number, and no place.
-        let place = rows.binary_search_by_key(&listed.row, |row| row.number).ok()?;
-        let target = rows[place].target;
-        let fits = listed
-            .target
+    let mut places = Vec::with_capacity(listed.len());
+    // The rows that have these numbers today, where the letter gives them by number alone.
+    let mut further = Vec::new();
+    for LetterRow { row, target, record } in listed {
+        let (is, key) = match rows.binary_search_by_key(row, |row| row.number) {
+            Ok(place) => {
+                places.push(place);
+                (rows[place].target, &rows[place].key)
+            }
+            Err(_) => {
+                let place = left_out.binary_search_by_key(row, |row| row.number).ok()?;
+                let LeftOut {
+                    target, key, is_over, ..
+                } = &left_out[place];
+                if !is_over {
+                    return None;
+                }
+                (*target, key)
+            }
+        };
+        let mark = record_mark(&is.set, key);
+        let fits = target
             .as_ref()
-            .is_none_or(|(namespace, set)| target.namespace == *namespace && target.set == *set);
-        let is_record = listed.record.is_none_or(|mark| mark == record_mark(&rows[place]));
-        (fits && is_record).then_some(place)
-    };
-    listed.iter().map(place).collect()
+            .is_none_or(|(namespace, set)| is.namespace == *namespace && is.set == *set);
+        if !fits || record.is_some_and(|record| record != mark) {
+            return None;
+        }
+        if target.is_none() {
+            further.push((*row, is.namespace.as_str(), is.set.as_str(), mark));
+        }
+    }
+    let is_same = letter
+        .records
+        .is_none_or(|mark| mark == records_mark(further.into_iter()));
+    is_same.then_some(places)
 }
 
 /// Whether the row may overwrite values that a newer message has written. A version prevents that, and so does a row
@@ -239,6 +271,7 @@ pub(super) fn overwrites(op: &Op<'_>) -> bool {
 mod tests {
     use super::*;
     use crate::config;
+    use crate::output::row::RecordKey;
 
     const HEAD: &str = "
 [kafka]
@@ -285,6 +318,17 @@ namespace = \"test\"
 
     /// The same, with the places of the rows that are left, and whether they are the cause. `run`: lines of `[run]`.
     fn parted(run: &str, routes: &str, letter: &Letter<'_>, manner: Manner) -> Result<Parted, &'static str> {
+        parted_at(0, run, routes, letter, manner)
+    }
+
+    /// The same at another time.
+    fn parted_at(
+        now_ms: i64,
+        run: &str,
+        routes: &str,
+        letter: &Letter<'_>,
+        manner: Manner,
+    ) -> Result<Parted, &'static str> {
         let text = format!("{HEAD}{routes}\n[run]\n{run}");
         let config = config::parse(&text, "test.toml").unwrap_or_else(|faults| panic!("{faults}"));
         let mapping = Mapping::compile(&config).unwrap();
@@ -300,10 +344,10 @@ namespace = \"test\"
             offset: 7,
             timestamp_ms: None,
             key: None,
-            payload: Some(b"{\"id\": \"x\", \"a\": 1, \"v\": 5}"),
+            payload: Some(b"{\"id\": \"x\", \"a\": 1, \"v\": 5, \"exp\": 1800000000}"),
             headers: Vec::new(),
         };
-        match judge.judge(letter, &message, 0, 0) {
+        match judge.judge(letter, &message, 0, now_ms) {
             Judged::Open(open) => Ok((
                 open.open.iter().map(|row| (row.place, row.is_guarded)).collect(),
                 open.left.iter().map(|row| (row.place, row.is_cause)).collect(),
@@ -330,6 +374,78 @@ namespace = \"test\"
         assert_eq!(of(LetterRows::These(vec![row(1, "s")])), Err("rows_differ"));
         assert_eq!(of(LetterRows::These(vec![row(2, "t")])), Err("rows_differ"));
         assert_eq!(of(LetterRows::Unlisted), Err("rows_unlisted"));
+    }
+
+    #[test]
+    fn a_listed_row_whose_life_is_over_is_finished_if_it_is_the_row_of_that_record() {
+        let lives = |key: &str| {
+            let ends = "ttl = { path = \"exp\", as = \"epoch_s\" }\nttl_past = \"skip\"\n";
+            format!(
+                "{}{ends}{COUNTS}",
+                COUNTS.replace("\"id\"", key).replace("\"s\"", "\"t\"")
+            )
+        };
+        let key = RecordKey::String("x".into());
+        let mark = record_mark("t", &key);
+        let of = |now_s: i64, routes: &str, record, records| {
+            let row = |row, set, record| LetterRow {
+                record,
+                ..self::row(row, set)
+            };
+            let row_of_number = LetterRow {
+                row: 0,
+                target: None,
+                record: None,
+            };
+            let listed = match records {
+                None => vec![row(0, "t", record), row(1, "s", None)],
+                Some(_) => vec![row_of_number, row(1, "s", None)],
+            };
+            let letter = Letter {
+                records,
+                ..letter(LetterRows::These(listed))
+            };
+            parted_at(now_s * 1000, "", routes, &letter, Manner::default())
+        };
+        let (before, after) = (1_799_999_999, 1_800_000_001);
+        let both = Ok((vec![(0, false), (1, false)], vec![]));
+        // When it is over, the second row has the first place.
+        let second = Ok((vec![(0, false)], vec![]));
+        assert_eq!(of(before, &lives("\"id\""), Some(mark), None), both);
+        assert_eq!(of(after, &lives("\"id\""), Some(mark), None), second);
+        // It is the row of another record now, so nobody knows whether the listed one is over.
+        assert_eq!(of(after, &lives("\"a\""), Some(mark), None), Err("rows_differ"));
+        // By its number alone.
+        let records = Some(records_mark([(0, "test", "t", mark)].into_iter()));
+        assert_eq!(of(after, &lives("\"id\""), None, records), second);
+        assert_eq!(of(after, &lives("\"a\""), None, records), Err("rows_differ"));
+        // A row that has nothing to write is not over.
+        let empty = lives("\"id\"").replacen(
+            "add = { n = 1 }",
+            "add = { n = { path = \"none\", as = \"integer\", missing = \"skip\" } }",
+            1,
+        );
+        assert_eq!(of(before, &empty, Some(mark), None), Err("rows_differ"));
+    }
+
+    #[test]
+    fn rows_that_are_listed_by_number_alone_are_told_by_one_mark_of_their_records() {
+        let two = |key: &str| format!("{COUNTS}{}", COUNTS.replace("\"s\"", "\"t\"").replace("\"id\"", key));
+        let mark = record_mark("t", &RecordKey::String("x".into()));
+        let by_number = LetterRow {
+            row: 1,
+            target: None,
+            record: None,
+        };
+        let letter = Letter {
+            records: Some(records_mark([(1, "test", "t", mark)].into_iter())),
+            ..letter(LetterRows::These(vec![by_number]))
+        };
+        let of = |routes: &str| judged(routes, &letter, Manner::default());
+        assert_eq!(of(&two("\"id\"")), Ok(vec![(1, false)]));
+        // Another record of the set, and another set.
+        assert_eq!(of(&two("\"a\"")), Err("rows_differ"));
+        assert_eq!(of(&format!("{COUNTS}{COUNTS}")), Err("rows_differ"));
     }
 
     #[test]

@@ -14,6 +14,7 @@ use crate::delivery::plan::Plan;
 use crate::delivery::reject::{NotDone, Rejected, RowsNotDone, rejection_of};
 use crate::delivery::write::{Calls, Fatal, Limits, Refused, Unapplied, WriteEnd, write};
 use crate::kafka::admin::topic_id::TopicId;
+use crate::output::LeftOut;
 use crate::output::row::{Op, RecordKey, Row, RowAction, RowRules, RowTtl};
 use crate::replay::judge::{LeftRow, Open, OpenRow, overwrites};
 use crate::replay::totals::Refuse;
@@ -201,7 +202,7 @@ impl RowsOf<'_> {
         for number in members {
             let Task { letter, open } = &tasks[*number];
             let mut wanted = open.open.iter().peekable();
-            let ordinals = ordinals(&open.rows);
+            let ordinals = ordinals(&open.rows, &open.left_out);
             for (place, row) in open.rows.iter().enumerate() {
                 let wanted = wanted.next_if(|wanted| wanted.place == place);
                 // Rows that are done matter only for the version that they may have brought.
@@ -363,16 +364,24 @@ fn is_cut_short(ops: &[Op<'_>], op: &Op<'_>) -> bool {
 }
 
 /// For each row of a message: its number among those on the same record. It is the row's identity in the record's
-/// ledger: writes to other records can be added, removed and moved without changing it.
-fn ordinals(rows: &[Row<'_>]) -> Vec<u16> {
+/// ledger: writes to other records can be added, removed and moved without changing it. Rows that are left out count, so
+/// that it does not change when their lives end.
+fn ordinals(rows: &[Row<'_>], left_out: &[LeftOut<'_>]) -> Vec<u16> {
     let mut counts: HashMap<(&str, &str, &RecordKey<'_>), u16> = HashMap::new();
     let mut ordinals = Vec::with_capacity(rows.len());
+    let mut left_out = left_out.iter().peekable();
     for row in rows {
+        while let Some(out) = left_out.next_if(|out| out.number < row.number) {
+            // A message has at most 65,536 rows.
+            let count = counts
+                .entry((&out.target.namespace, &out.target.set, &out.key))
+                .or_default();
+            *count = count.saturating_add(1);
+        }
         let count = counts
             .entry((&row.target.namespace, &row.target.set, &row.key))
             .or_default();
         ordinals.push(*count);
-        // A message has at most 65,536 rows.
         *count = count.saturating_add(1);
     }
     ordinals

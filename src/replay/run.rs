@@ -225,6 +225,8 @@ fn pass_both(
         topic_ids: BTreeMap::new(),
     };
     let first = first_pass(&judge, options, &spans, stop, watch, totals)?;
+    // What the first pass could not read is no part of the run.
+    let spans = without(&spans, &totals.unread);
     let selected = first.selected.min(options.selection.limit.unwrap_or(u64::MAX));
     totals.over_limit = first.selected - selected;
     totals.left = selected;
@@ -291,7 +293,7 @@ fn first_pass(
     let of: u64 = spans.iter().map(length).sum();
     let mut full = false;
     let mut passed = 0;
-    read_through(&judge.config.kafka, &options.from, spans, &mut |message| {
+    let unread = read_through(&judge.config.kafka, &options.from, spans, &mut |message| {
         if stop.requested() {
             return ControlFlow::Break(());
         }
@@ -336,6 +338,7 @@ fn first_pass(
         }
         ControlFlow::Continue(())
     })?;
+    totals.unread = unread;
     if stop.requested() {
         return Err(Failure::stopped());
     }
@@ -354,6 +357,18 @@ fn first_pass(
     totals.superseded = indexed - messages;
     totals.unselected += messages - first.selected;
     Ok(first)
+}
+
+/// These ranges, as far as they were read.
+fn without(spans: &[Span], unread: &[Span]) -> Vec<Span> {
+    let end = |span: &Span| unread.iter().find(|each| each.partition == span.partition);
+    let spans = spans.iter();
+    spans
+        .map(|span| Span {
+            end: end(span).map_or(span.end, |unread| unread.begin),
+            ..*span
+        })
+        .collect()
 }
 
 fn length(span: &Span) -> u64 {
@@ -536,7 +551,10 @@ impl Second<'_> {
         });
         let ended = match failed {
             Some(failure) => Err(failure),
-            None => read.map_err(Failure::from).and_then(|()| flush(&mut batch)),
+            None => read.map_err(Failure::from).and_then(|unread| {
+                flush(&mut batch)?;
+                Ok(unread)
+            }),
         };
         if let Some(database) = self.database {
             let mut outbox = self.outbox.borrow_mut();
@@ -544,7 +562,7 @@ impl Second<'_> {
                 self.with_calls(database, |calls| outbox.leave(calls));
             }
         }
-        ended?;
+        totals.unread.extend(ended?);
         if self.stop.requested() && totals.left > 0 {
             let refusal = self.database.and_then(|database| database.store.refusal());
             return Err(refusal.map_or_else(Failure::stopped, Failure::from));
@@ -692,7 +710,12 @@ impl Second<'_> {
             limits: database.limits,
             // Not before any letter, whatever the clock of this machine says.
             time: Timestamp::now().as_second().max(newest),
-            forget_below: oldest - FORGET_MARGIN_S,
+            // An entry can be of a letter that could not be read.
+            forget_below: if totals.unread.is_empty() {
+                oldest - FORGET_MARGIN_S
+            } else {
+                0
+            },
         };
         let (outcomes, written, fatal) = {
             let calls = Calls {

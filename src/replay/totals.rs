@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use crate::kafka::admin::newest::Span;
+use crate::message;
 use crate::replay::index::Place;
 use crate::util::exit::Exit;
 
@@ -154,6 +156,8 @@ pub struct Totals {
     pub refused: BTreeMap<(Refuse, usize), Example>,
     /// Selected letters that are not dealt with: the run ended before, or the topic has dropped them.
     pub left: u64,
+    /// What could not be read of the topic, though it is there: nobody knows which letters are in it.
+    pub unread: Vec<Span>,
     /// Rows that were applied.
     pub rows_written: u64,
     /// Messages that were published, and new letters.
@@ -231,6 +235,16 @@ pub(super) fn count<'c, K: Ord>(
     example
 }
 
+/// Says that a part of the topic could not be read.
+pub fn unread(topic: &str, span: &Span) -> String {
+    let first = message::place(topic, span.partition, span.begin);
+    format!(
+        "not read: {first} to {}: a transaction of another producer is open there and hides what is behind it; end it, \
+         and start this again (kafka-transactions.sh find-hanging names it; a log that was cut looks the same)",
+        span.end - 1
+    )
+}
+
 fn sum<K>(counts: &BTreeMap<K, Example>) -> u64 {
     counts.values().map(|example| example.count).sum()
 }
@@ -248,7 +262,7 @@ impl Totals {
 
     /// The exit code of a run that came to its end.
     pub fn exit(&self) -> Exit {
-        if self.failed.is_empty() && self.refused.is_empty() && self.left == 0 {
+        if self.failed.is_empty() && self.refused.is_empty() && self.left == 0 && self.unread.is_empty() {
             Exit::Stopped
         } else {
             Exit::Found
@@ -299,7 +313,7 @@ impl Totals {
         } else {
             "failed again"
         };
-        let at = |place: Place| format!("e.g. {topic}[{}] offset {}", place.partition, place.offset);
+        let at = |place: Place| format!("e.g. {}", message::place(topic, place.partition, place.offset));
         for (reason, example) in &self.failed {
             let Example {
                 count, place, detail, ..
@@ -332,6 +346,9 @@ impl Totals {
         line(self.unselected, "not selected", "");
         line(self.over_limit, "beyond --limit", "");
         line(self.left, "left: not dealt with", "");
+        for span in &self.unread {
+            let _ = writeln!(text, "{}", unread(topic, span));
+        }
         for ((of_line, how), example) in &self.overwriting {
             let how = match how {
                 Overwriting::Guarded => "only where no later message of its partition has written the record",
@@ -430,10 +447,10 @@ mod tests {
           1 already written by an earlier replay
           1 stale: the records have newer versions
           1 filtered by today's rules
-          2 failed again: database, e.g. dead[3] offset 5: too large
-          1 refused: not_a_letter, e.g. dead[3] offset 8: it has no header of a dead letter; it cannot be read as a \
+          2 failed again: database, e.g. dead:3:5: too large
+          1 refused: not_a_letter, e.g. dead:3:8: it has no header of a dead letter; it cannot be read as a \
              dead letter of Penstock
-          1 refused: later_message (the write at line 12), e.g. dead[3] offset 7; a later message has written its \
+          1 refused: later_message (the write at line 12), e.g. dead:3:7; a later message has written its \
              record: --keep-newer leaves its values, --overwrite takes the letter's
           1 superseded by a newer letter of the same message
           2 not selected
@@ -459,6 +476,17 @@ mod tests {
         (totals.done.written, totals.left) = (1, 2);
         assert_eq!(totals.exit(), Exit::Found);
         assert!(totals.why_left().unwrap().starts_with("2 letter(s) are not dealt with"));
+        // What could not be read may have letters, too.
+        (totals.done.written, totals.left) = (3, 0);
+        totals.unread.push(Span {
+            partition: 2,
+            begin: 7,
+            end: 10,
+        });
+        assert!(totals.balances());
+        assert_eq!((totals.exit(), totals.why_left()), (Exit::Found, None));
+        let told = "\nnot read: dead:2:7 to 9: a transaction of another producer is open there";
+        assert!(totals.text("dead").contains(told), "{}", totals.text("dead"));
     }
 
     #[test]
@@ -479,10 +507,10 @@ mod tests {
             count(&mut totals.rows_left, (24, Leave::SameRecord), place, "");
         }
         let expected = "2 letter(s) read from dead
-          2 refused: may_overwrite (the write at line 20), e.g. dead[0] offset 5; it sets or deletes, and newer values \
+          2 refused: may_overwrite (the write at line 20), e.g. dead:0:5; it sets or deletes, and newer values \
              may be there: --overwrite, or newer in the write; 2 of 6 row(s) are done
-the write at line 20 is left, for 2 row(s), e.g. dead[0] offset 5: it may overwrite newer values
-the write at line 24 is left, for 2 row(s), e.g. dead[0] offset 5: it is on the record of a row that may overwrite
+the write at line 20 is left, for 2 row(s), e.g. dead:0:5: it may overwrite newer values
+the write at line 24 is left, for 2 row(s), e.g. dead:0:5: it is on the record of a row that may overwrite
 2 row(s) written, 0 new letter(s)
 ";
         assert_eq!(totals.text("dead"), expected);

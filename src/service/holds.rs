@@ -10,6 +10,7 @@ use log::error;
 use crate::kafka::Partition;
 use crate::partition::progress::Held;
 use crate::service::assignment::Workers;
+use crate::util::seconds::Seconds;
 use crate::util::throttle::Throttle;
 
 /// The time between two reminders.
@@ -44,8 +45,8 @@ impl Holds {
             .iter()
             .take(LINES_MAX)
             .map(|(_, Held { why, since })| {
-                let held_for = now.saturating_duration_since(*since);
-                format!("still held, {count} of {all} partitions are: nothing of it is read until a person acts for={held_for:.0?} {why}")
+                let held_for = Seconds(now.saturating_duration_since(*since));
+                format!("still held, {count} of {all} partitions are: nothing of it is read until a person acts for={held_for} {why}")
             })
             .collect();
         if count > LINES_MAX {

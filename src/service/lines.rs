@@ -11,6 +11,7 @@ use crate::observe::progress::{Progress, Totals};
 use crate::service::start::Service;
 use crate::service::waits::Waits;
 use crate::util::memory;
+use crate::util::seconds::Seconds;
 
 /// The time between two lines.
 const LINE_INTERVAL: Duration = Duration::from_secs(10);
@@ -73,7 +74,7 @@ impl ProgressLines {
             pressure: match pressure.gate {
                 Gate::Open => Gate::Open.as_str().to_owned(),
                 Gate::Limited => format!("limited:{}rows", pressure.limit_rows),
-                Gate::Closed => format!("closed:{:.0?}", pressure.since),
+                Gate::Closed => format!("closed:{}", Seconds(pressure.since)),
             },
             resident_bytes: memory::resident_bytes().unwrap_or(0),
             bound_bytes: counters.memory_bound_bytes.get().unsigned_abs(),

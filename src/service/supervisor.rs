@@ -35,6 +35,7 @@ use crate::service::unread::Unread;
 use crate::service::verdicts;
 use crate::service::watchdog::{Sight, Standing, Watchdog};
 use crate::util::exit::Exit;
+use crate::util::seconds::Seconds;
 use crate::util::stop::{Stop, StopKind};
 
 /// How long one poll waits for callbacks. A stop is noticed after this time at the latest.
@@ -237,13 +238,14 @@ impl Service {
                     is_stalled = true;
                     error!(
                         "watchdog: no progress though there are messages, and Kafka and Aerospike are there {partition} \
-                         next={} taken={} for={idle:.0?} cure=\"look at the lines before this one; a restart reads on from \
+                         next={} taken={} for={idle} cure=\"look at the lines before this one; a restart reads on from \
                          the last commit, and run.stall_action = \\\"exit\\\" leaves that to the supervisor\"",
                         mark.next.map_or_else(|| "unknown".to_owned(), |next| next.to_string()),
                         mark.taken,
+                        idle = Seconds(idle)
                     );
                 }
-                Sight::Moves(partition, idle) => info!("watchdog: goes on again {partition} after={idle:.0?}"),
+                Sight::Moves(partition, idle) => info!("watchdog: goes on again {partition} after={}", Seconds(idle)),
             }
         }
         is_stalled
@@ -300,10 +302,10 @@ impl Service {
             forget((consumer, looking));
         }
         info!(
-            "stopped {} held_partitions={held} rejects={} took={:.1?}",
+            "stopped {} held_partitions={held} rejects={} took={:.1}",
             counters.account(),
             by_reason(&counters),
-            started.elapsed()
+            Seconds(started.elapsed())
         );
         exit
     }

@@ -8,6 +8,8 @@ pub mod start_limit;
 pub mod backoff;
 pub mod throttle;
 pub mod retry;
+// Times in log lines.
+pub mod seconds;
 // The log, and the line at the end of the screen.
 pub mod logging;
 pub mod screen;

@@ -930,6 +930,58 @@ fn a_life_that_ends_between_letter_and_replay_moves_no_row() {
     assert_eq!(counts, [Some(1), Some(1)], "{}", done.output);
 }
 
+/// A listed row whose own life is over by now has nothing to write any more, so its letter is done.
+#[test]
+fn a_listed_row_whose_life_has_ended_is_finished() {
+    let sim = simulator();
+    let scene = Scene::new(sim.addr(), 1);
+    let ends = jiff::Timestamp::now().as_second() + 4;
+    let payload = format!(r#"{{"a": "a", "b": "b", "c": "c", "exp": {ends}}}"#);
+    scene.topic.produce(0, &[sent("k", &payload)]);
+    let life = "ttl = { path = \"exp\", as = \"epoch_s\" }\nttl_past = \"skip\"\n";
+    let rules = counts_under(&["c"]) + &counts_under(&["b"]).replace("[[route]]\n", "") + life;
+    refuse_counts(&sim, "s", "b");
+    Service::run_to_the_ends_of(&scene.topic, &scene.with(&rules));
+    assert_eq!((scene.letters(), count_of(&sim, "s", "c")), (1, Some(1)));
+    assert!(sim.remove("test", "s", "b"));
+    wait_until("the end", || jiff::Timestamp::now().as_second(), |now| *now > ends);
+    // Under rules that give its number to another record, nobody knows whether it is over.
+    let other = replay(&scene, &rules.replace("\"b\"", "\"a\""), &[]);
+    other.assert_code(1);
+    assert_says(&other, "1 refused: rows_differ");
+    let done = replay(&scene, &rules, &[]);
+    done.assert_code(0);
+    assert_says(&done, "0 row(s) written, 0 new letter(s)");
+    assert_eq!((count_of(&sim, "s", "b"), count_of(&sim, "s", "c")), (None, Some(1)));
+}
+
+/// A row has the same entry in the ledger whether or not the life of one before it, on the same record, is over.
+#[test]
+fn a_life_that_ends_between_two_replays_loses_no_row() {
+    let sim = simulator();
+    let scene = Scene::new(sim.addr(), 1);
+    let ends = jiff::Timestamp::now().as_second() + 6;
+    let payload = format!(r#"{{"a": "a", "exp": {ends}}}"#);
+    scene.topic.produce(0, &[sent("k", &payload)]);
+    let rules = |bin: &str| {
+        format!(
+            "[[route.write]]\nset = \"s\"\nkey = \"a\"\nadd = {{ first = 1 }}\nttl = {{ path = \"exp\", as = \"epoch_s\" \
+             }}\nttl_past = \"skip\"\n[[route.write]]\nset = \"s\"\nkey = \"a\"\nadd = {{ {bin} = 1 }}\n"
+        )
+    };
+    let broken = format!("[[route]]\nrequire = [\"a == 'b'\"]\n{}", rules("text"));
+    Service::run_to_the_ends_of(&scene.topic, &scene.with(&broken));
+    sim.put("test", "s", "a", &[("text", Value::from("x"))]).unwrap();
+    // The first row is applied, and the second one is refused.
+    replay(&scene, &format!("[[route]]\n{}", rules("text")), &[]).assert_code(1);
+    let bin = |name: &str| sim.get("test", "s", "a").unwrap().int(name);
+    assert_eq!((bin("first"), scene.letters()), (Some(1), 2));
+    wait_until("the end", || jiff::Timestamp::now().as_second(), |now| *now > ends);
+    let done = replay(&scene, &format!("[[route]]\n{}", rules("second")), &[]);
+    done.assert_code(0);
+    assert_eq!((bin("first"), bin("second")), (Some(1), Some(1)), "{}", done.output);
+}
+
 /// An older element behind newer ones would push one of them out.
 #[test]
 fn an_older_letter_pushes_nothing_newer_out_of_a_list_that_keeps_its_last() {

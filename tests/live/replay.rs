@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use penstock_sim::{Simulator, Value};
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 
 use crate::support::process::{Program, penstock, run, run_service};
-use crate::support::replays::{assert_says, mended, with_letters};
-use crate::support::{Kafka, Sent, Service, Setup, Topic, sent, simulator, wait_until};
+use crate::support::replays::{WRITES, assert_says, mended, with_letters};
+use crate::support::{DEADLINE, Kafka, Sent, Service, Setup, Topic, send, sent, simulator, unique, wait_until};
 
 const SIGKILL: i32 = 9;
 const PARTITIONS: i64 = 8;
@@ -219,4 +221,75 @@ fn letters_of_nine_reasons_are_replayed_exactly_under_kills_beside_the_service()
     scene.assert_exact(&sim);
     assert_eq!(before[0].len(), bins("mixed").len());
     assert_eq!(before[1].len(), bins("counts").len());
+}
+
+/// An open transaction of another producer hides the letters behind it. A run names what it could not read, and is no
+/// success. Messages of an aborted transaction are no letters, whatever they say.
+#[test]
+#[ignore = "needs a Kafka broker: make test-kafka"]
+fn letters_behind_an_open_transaction_are_named_and_an_aborted_one_makes_no_letters() {
+    let kafka = Kafka::real();
+    let sim = simulator();
+    let (topic, dead) = (kafka.topic("hidden", 1), kafka.topic("dead", 1));
+    let setup = Setup::new(&kafka, &topic, sim.addr());
+    let broken = with_letters(&setup, &dead, &format!("[[route]]\nrequire = [\"n != 1\"]\n{WRITES}"));
+    let file = with_letters(&setup, &dead, &mended()).file();
+    let payload = |id: &str| format!(r#"{{"id": "{id}", "n": 1}}"#);
+    let events = |id: &str| sim.get("test", "counts", id).and_then(|record| record.int("events"));
+    let call = |name: &str, more: &[&str]| {
+        let mut command = penstock();
+        command.arg(name).arg(file.path()).args(more);
+        run(&mut command)
+    };
+    topic.produce(0, &[sent("k", &payload("first"))]);
+    Service::run_to_the_ends_of(&topic, &broken);
+    let producer: BaseProducer = kafka
+        .client()
+        .set("transactional.id", unique("transaction"))
+        .create()
+        .unwrap();
+    producer.init_transactions(DEADLINE).unwrap();
+    // A copy of the letter, but of another message.
+    let letter = dead.read(1).remove(0);
+    let mut headers = OwnedHeaders::new();
+    for (name, value) in &letter.headers {
+        let value = match name.as_str() {
+            "penstock.offset" => Some(b"7".as_slice()),
+            _ => value.as_deref(),
+        };
+        headers = headers.insert(Header { key: name, value });
+    }
+    producer.begin_transaction().unwrap();
+    let forged = payload("forged");
+    let record = BaseRecord::<str, str>::to(&dead.name).payload(&forged).headers(headers);
+    producer.send(record).unwrap();
+    producer.flush(DEADLINE).unwrap();
+    producer.abort_transaction(DEADLINE).unwrap();
+    producer.begin_transaction().unwrap();
+    send(&producer, &dead.name, 0, b"in an open transaction");
+    producer.flush(DEADLINE).unwrap();
+    topic.produce(0, &[sent("k", &payload("second"))]);
+    Service::run_to_the_ends_of(&topic, &broken);
+
+    // A letter, the aborted copy, its marker, the open message, a letter. The first one is the last that could be read.
+    let hidden = format!("not read: {}:0:1 to 4: a transaction", dead.name);
+    for (name, told) in [("dead", "1 letters of 1 messages"), ("replay", "1 written")] {
+        let exited = call(name, &[]);
+        exited.assert_code(1);
+        assert_says(&exited, &hidden);
+        assert!(exited.output.contains(told), "{}", exited.output);
+    }
+    assert_eq!(
+        (events("first"), events("second"), events("forged")),
+        (Some(1), None, None)
+    );
+
+    producer.abort_transaction(DEADLINE).unwrap();
+    let exited = call("replay", &[]);
+    exited.assert_code(0);
+    assert!(!exited.output.contains("not read"), "{}", exited.output);
+    assert_eq!(
+        (events("first"), events("second"), events("forged")),
+        (Some(1), Some(1), None)
+    );
 }

@@ -30,7 +30,7 @@ use crate::kafka::admin::newest::{NewestError, Span, read_through, whole};
 use crate::message::{self, Message};
 use crate::replay::reasons::Reasons;
 use crate::replay::selection::{self, Selection};
-use crate::replay::source;
+use crate::replay::{source, totals};
 use crate::util::exit::Exit;
 
 /// The arguments of `dead`.
@@ -113,11 +113,14 @@ fn listed(arguments: &Dead, config: &Config, topic: &str, selection: &Selection)
         }
         ControlFlow::Continue(())
     });
-    read.map_err(|error| failed(&error, topic, config))?;
+    let unread = read.map_err(|error| failed(&error, topic, config))?;
     if let Some(mistake) = reasons.mistake(&visible(topic)) {
         return Err(refuse(&mistake));
     }
-    let exit = if groups.letters == 0 {
+    for span in &unread {
+        let _ = writeln!(io::stderr().lock(), "{}", totals::unread(&visible(topic), span));
+    }
+    let exit = if groups.letters == 0 || !unread.is_empty() {
         Exit::Found
     } else {
         Exit::Stopped
@@ -128,7 +131,7 @@ fn listed(arguments: &Dead, config: &Config, topic: &str, selection: &Selection)
         print_letters(config, topic, &places)?;
     } else {
         let text = if arguments.json {
-            as_json(&groups, topic) + "\n"
+            as_json(&groups, topic, &unread) + "\n"
         } else {
             as_text(&groups, topic, Colours::of_stdout())
         };
@@ -182,7 +185,7 @@ fn print_letters(config: &Config, topic: &str, places: &BTreeSet<Place>) -> Resu
         }
         ControlFlow::Continue(())
     });
-    read.map_err(|error| failed(&error, topic, config))
+    read.map(drop).map_err(|error| failed(&error, topic, config))
 }
 
 /// A letter on one line: an envelope of the rejected message, and what the letter says.
@@ -257,7 +260,7 @@ fn as_text(groups: &Groups, topic: &str, colours: Colours) -> String {
     text
 }
 
-fn as_json(groups: &Groups, topic: &str) -> String {
+fn as_json(groups: &Groups, topic: &str, unread: &[Span]) -> String {
     let place = |place: &Place| message::place(topic, place.partition, place.offset);
     let listed = groups.sorted().into_iter().map(|(key, group)| {
         json!({
@@ -277,6 +280,9 @@ fn as_json(groups: &Groups, topic: &str) -> String {
         .unreadable
         .iter()
         .map(|(why, (count, example))| json!({ "why": why, "messages": count, "example": place(example) }));
+    let unread = unread
+        .iter()
+        .map(|span| json!({ "partition": span.partition, "from": span.begin, "to": span.end - 1 }));
     let all = json!({
         "topic": topic,
         "letters": groups.letters,
@@ -286,6 +292,7 @@ fn as_json(groups: &Groups, topic: &str) -> String {
         "groups": listed.collect::<Vec<Value>>(),
         "others": { "letters": groups.others.0, "messages": groups.others.1 },
         "unreadable": unreadable.collect::<Vec<Value>>(),
+        "not_read": unread.collect::<Vec<Value>>(),
     });
     all.to_string()
 }

@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::{Held, SKIPPED};
+use super::Held;
 use crate::cli::message::{Defaults, OwnedMessage};
 use crate::cli::{json, refuse, shown};
 use crate::config::model::Config;
@@ -30,8 +30,6 @@ pub(super) struct Kept {
     /// What the rules of that day said.
     pub reason: String,
     pub detail: String,
-    /// Rows of it may be written.
-    pub in_doubt: bool,
 }
 
 /// Writes the file, and returns where the message is.
@@ -66,7 +64,7 @@ fn file_line(held: &Held, topic_id: Option<&str>, config: &Config) -> String {
         "reason": held.rejection.reason.as_str(),
         "detail": held.rejection.detail,
         "rows_not_done": "all",
-        "in_doubt": held.is_in_doubt(),
+        "in_doubt": true,
         "time": Timestamp::now().to_string(),
     });
     let message = held.message.exact_envelope(config.kafka.format);
@@ -94,14 +92,10 @@ fn of_line(line: &str, config: &Config) -> Result<Kept, String> {
         message,
         group: text("group").ok_or("\"skipped\" has no \"group\"")?,
         topic_id: text("topic_id"),
-        // Files of earlier versions say neither this nor whether it is in doubt.
+        // Files of earlier versions do not say this.
         guard_epoch: epoch.map_or(Ok(config.run.guard_epoch), |epoch| {
             u32::try_from(epoch).map_err(|_| "\"guard_epoch\" is too great".to_owned())
         })?,
-        in_doubt: told
-            .get("in_doubt")
-            .and_then(Value::as_bool)
-            .unwrap_or(reason == SKIPPED),
         detail: text("detail").unwrap_or_default(),
         reason,
     })
@@ -195,7 +189,6 @@ mod tests {
                 guard_epoch: 3,
                 reason: "key_missing".to_owned(),
                 detail: "no key".to_owned(),
-                in_doubt: verdict.is_some(),
             };
             let line = file_line(&held, id, &config);
             assert_eq!(of_line(line.trim_end(), &config), Ok(expected));
@@ -220,10 +213,7 @@ mod tests {
         // Files that earlier versions have written.
         let before = r#"{"message":{"payload":1},"skipped":{"group":"g","reason":"skipped","detail":"d"}}"#;
         let kept = of_line(before, &config()).unwrap();
-        assert!(
-            kept.in_doubt && kept.guard_epoch == 3 && kept.topic_id.is_none(),
-            "{kept:?}"
-        );
+        assert!(kept.guard_epoch == 3 && kept.topic_id.is_none(), "{kept:?}");
     }
 
     #[test]

@@ -92,7 +92,7 @@ pub fn newest(
                 end,
             });
         }
-        read(&consumer, topic, &spans, &mut of_messages(take))
+        read(&consumer, topic, &spans, &mut of_messages(take)).map(drop)
     };
     read().map_err(|cause| NewestError {
         topic: topic.to_owned(),
@@ -101,7 +101,7 @@ pub fn newest(
 }
 
 /// A range of a partition's offsets.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Span {
     pub partition: i32,
     /// The first offset.
@@ -125,19 +125,22 @@ pub fn spans(
         ControlFlow::Continue(())
     };
     let read = consumer(kafka).and_then(|consumer| read(&consumer, topic, spans, &mut of_messages(&mut take)));
-    read.map_err(|cause| NewestError {
+    read.map(drop).map_err(|cause| NewestError {
         topic: topic.to_owned(),
         cause,
     })
 }
 
-/// What each partition of the topic has now.
+/// What each partition of the topic has now, with what transactions hide that are open.
 ///
 /// # Errors
 /// If there is no such topic, or a broker does not answer, or refuses.
 pub fn whole(kafka: &Kafka, topic: &str) -> Result<Vec<Span>, NewestError> {
     let ask = || {
-        let consumer = consumer(kafka)?;
+        let mut config = reading_config(kafka);
+        // A client that reads what is committed is told the end of that (librdkafka 2.12.1, `ListOffsets`).
+        config.set("isolation.level", "read_uncommitted");
+        let consumer: BaseConsumer<LogContext> = config.create_with_context(LogContext::ErrorsAtDebug)?;
         let metadata = consumer.fetch_metadata(Some(topic), REQUEST_TIMEOUT)?;
         let mut spans = Vec::new();
         for found in metadata.topics() {
@@ -164,6 +167,9 @@ pub fn whole(kafka: &Kafka, topic: &str) -> Result<Vec<Span>, NewestError> {
 /// Passes the messages of these ranges to `take`, until it breaks. `None`: there is nothing to read for a moment.
 /// `take` may block for as long as it likes.
 ///
+/// Messages of aborted transactions are left out. A transaction that is open hides what is behind its first message,
+/// also messages of others: after [`SILENCE_MAX`] these ranges are given up, and returned.
+///
 /// # Errors
 /// If a broker does not answer, or refuses.
 pub fn read_through(
@@ -171,8 +177,10 @@ pub fn read_through(
     topic: &str,
     spans: &[Span],
     take: &mut dyn FnMut(Option<&Message<'_>>) -> ControlFlow<()>,
-) -> Result<(), NewestError> {
+) -> Result<Vec<Span>, NewestError> {
     let mut config = reading_config(kafka);
+    // Otherwise librdkafka hands over the messages of aborted transactions like any others.
+    config.set("isolation.level", "read_committed");
     // It applies to each partition, and `take` may block while the queues fill.
     let queue_kib = (QUEUES_KIB / spans.len().max(1)).clamp(QUEUE_KIB_MIN, QUEUE_KIB);
     config.set("queued.max.messages.kbytes", queue_kib.to_string());
@@ -207,12 +215,13 @@ pub(in crate::kafka) fn reading_config(kafka: &Kafka) -> ClientConfig {
     config
 }
 
+/// Returns the ranges that were given up: the log ended before them.
 fn read(
     consumer: &BaseConsumer<LogContext>,
     topic: &str,
     spans: &[Span],
     take: &mut dyn FnMut(Option<&Message<'_>>) -> ControlFlow<()>,
-) -> KafkaResult<()> {
+) -> KafkaResult<Vec<Span>> {
     let mut begins = TopicPartitionList::new();
     // The partitions that are not read to their end yet.
     let mut unread: BTreeMap<i32, Unread> = BTreeMap::new();
@@ -221,10 +230,11 @@ fn read(
         unread.insert(span.partition, Unread::new(span));
     }
     consumer.assign(&begins)?;
+    let mut given_up = Vec::new();
     let mut heard = Instant::now();
     while !unread.is_empty() {
         match consumer.poll(POLL_WAIT) {
-            None if take(None).is_break() => return Ok(()),
+            None if take(None).is_break() => return Ok(given_up),
             None if heard.elapsed() < SILENCE_MAX => continue,
             None => return Err(KafkaError::MessageConsumption(RDKafkaErrorCode::OperationTimedOut)),
             Some(Err(KafkaError::PartitionEOF(partition))) => {
@@ -233,10 +243,11 @@ fn read(
                 };
                 let high = || Ok(consumer.fetch_watermarks(topic, partition, REQUEST_TIMEOUT)?.1);
                 if left.is_end(high, Instant::now())? {
+                    given_up.extend(left.given_up(partition));
                     unread.remove(&partition);
                 } else {
                     if take(None).is_break() {
-                        return Ok(());
+                        return Ok(given_up);
                     }
                     if !left.is_confirmed {
                         thread::sleep(POLL_WAIT);
@@ -252,7 +263,7 @@ fn read(
                 if let Some(left) = unread.get_mut(&partition) {
                     let is_new = (left.next..left.end).contains(&offset);
                     if is_new && take(Some(&view(&message, true))).is_break() {
-                        return Ok(());
+                        return Ok(given_up);
                     }
                     if offset >= left.next {
                         left.passed(offset);
@@ -265,7 +276,8 @@ fn read(
         }
         heard = Instant::now();
     }
-    Ok(())
+    given_up.sort_unstable_by_key(|span: &Span| span.partition);
+    Ok(given_up)
 }
 
 /// What is left of a range.
@@ -309,11 +321,20 @@ impl Unread {
                 self.is_confirmed = true;
                 Ok(false)
             }
-            // The log was cut.
+            // A transaction is open, or the log was cut.
             Ok(_) => Ok(is_over),
             Err(error) if is_over => Err(error),
             Err(_) => Ok(false),
         }
+    }
+
+    /// At the end: what was not there to be read.
+    fn given_up(&self, partition: i32) -> Option<Span> {
+        (self.next < self.end && !self.is_confirmed).then_some(Span {
+            partition,
+            begin: self.next,
+            end: self.end,
+        })
     }
 }
 
@@ -361,6 +382,7 @@ mod tests {
         assert_eq!(left.is_end(|| Ok(7), now), Ok(false));
         left.passed(8);
         assert_eq!(left.is_end(silent, now), Ok(true));
+        assert_eq!(left.given_up(3), None);
     }
 
     #[test]
@@ -371,6 +393,12 @@ mod tests {
         let later = now + SILENCE_MAX;
         assert_eq!(left.is_end(silent, later), silent().map(|_| true));
         assert_eq!(left.is_end(|| Ok(6), later), Ok(true));
+        let given_up = Span {
+            partition: 3,
+            begin: 5,
+            end: 9,
+        };
+        assert_eq!(left.given_up(3), Some(given_up));
     }
 
     /// As after an election: the leader gets the rest of the range only when the client has heard of an end.

@@ -17,6 +17,7 @@ use crate::kafka::connection_config;
 use crate::kafka::diagnosis::{Complaint, Diagnosis};
 use crate::util::logging::pairs::Text;
 use crate::util::retry::{AttemptError, Retry, RetryError};
+use crate::util::seconds::Seconds;
 use crate::util::start_limit::StartLimit;
 use crate::util::stop::Stop;
 
@@ -123,9 +124,10 @@ fn until_ready(
         },
         |not_ready, waited, repeated| {
             warn!(
-                "kafka: waiting brokers={} waited={waited:.0?} reason=\"{}\"{repeated}",
+                "kafka: waiting brokers={} waited={waited} reason=\"{}\"{repeated}",
                 Text(&kafka.brokers),
-                not_ready.why()
+                not_ready.why(),
+                waited = Seconds(waited)
             );
         },
     );

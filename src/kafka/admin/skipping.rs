@@ -4,6 +4,7 @@
 //! the service: it has the topic's id (`consumer/origin.rs`) and the leader epoch of the message before it.
 
 use std::fmt;
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -13,6 +14,7 @@ use rdkafka::metadata::MetadataTopic;
 use rdkafka::topic_partition_list::Offset;
 
 use crate::config::model::Kafka;
+use crate::delivery::letter::Letter;
 pub use crate::kafka::admin::describe_group::Member;
 use crate::kafka::admin::describe_group::{DescribedGroup, describe};
 use crate::kafka::admin::newest::{is_passing, reading_config};
@@ -24,10 +26,13 @@ use crate::kafka::client::{LogContext, outside_config};
 use crate::kafka::consumer::commits::{commit_by, refuses_epoch};
 use crate::kafka::consumer::committed::{Committed, is_refusal};
 use crate::kafka::consumer::epoch;
-use crate::kafka::consumer::origin::{next_tag, tagged_topic};
+use crate::kafka::consumer::origin::{next_tag, tagged_letters, tagged_topic};
 use crate::kafka::letters::bound::LettersFrom;
+use crate::kafka::letters::log::LetterLog;
+use crate::kafka::letters::{NoLetters, Search};
 use crate::kafka::{Partition, view};
 use crate::message::Message;
+use crate::util::retry::{Retry, RetryError};
 use crate::util::start_limit::StartLimit;
 use crate::util::stop::Stop;
 
@@ -93,7 +98,7 @@ pub struct Skipping<'k> {
     partition: Partition,
     client: BaseConsumer<LogContext>,
     topic_id: TopicId,
-    ids: TopicIds,
+    ids: Arc<TopicIds>,
 }
 
 impl fmt::Debug for Skipping<'_> {
@@ -126,7 +131,7 @@ impl<'k> Skipping<'k> {
         let client = config
             .create_with_context(LogContext::ErrorsAtDebug)
             .map_err(settings)?;
-        let ids = TopicIds::new(kafka).map_err(settings)?;
+        let ids = Arc::new(TopicIds::new(kafka).map_err(settings)?);
         if let Some(broker) = broker {
             ids.prefer(broker);
         }
@@ -242,6 +247,58 @@ impl<'k> Skipping<'k> {
         }
     }
 
+    /// Where the dead letter of `message` is, if the service would find it after a crash: it was stored, and the message's
+    /// offset is not committed. `guard_epoch`: `run.guard_epoch`.
+    ///
+    /// # Errors
+    /// If it cannot be known. See [`SkippingError`].
+    pub fn letter_of(
+        &self,
+        message: &Message<'_>,
+        guard_epoch: u32,
+        standing: &Standing,
+    ) -> Result<Option<(String, i32, i64)>, SkippingError> {
+        let Some(committed) = &standing.committed else {
+            return Ok(None);
+        };
+        let log = LetterLog::new(self.kafka, &self.ids, None);
+        let (stop, mut found) = (Stop::new(), None);
+        let mut take = |from: &Message<'_>| {
+            let Ok(letter) = Letter::read(from) else { return };
+            let is_same_topic = match letter.topic_id.and_then(TopicId::parse) {
+                Some(id) if !self.topic_id.is_none() => id == self.topic_id,
+                _ => letter.topic == message.topic,
+            };
+            let is_of_group = letter.group == self.kafka.group
+                && letter.guard_epoch.is_none_or(|epoch| epoch == guard_epoch)
+                && (letter.partition, letter.offset) == (message.partition, message.offset);
+            if is_same_topic && is_of_group && content(&letter.message(from)) == content(message) {
+                found = Some((from.topic.to_owned(), from.partition, from.offset));
+            }
+        };
+        for from in &tagged_letters(&committed.tag, self.ids.cluster_id()) {
+            let now = Instant::now();
+            let retry = Retry::new(&stop, NOT_READY_PAUSE).quiet_for(REQUEST_TIMEOUT);
+            let search = Search {
+                from,
+                partition: &self.partition,
+                since: now,
+                stop: &stop,
+                is_needed: &|| true,
+            };
+            let failed = |why: &str| format!("kafka: cannot read the dead letters in {}: {why}", from.topic);
+            match log.search_by(&retry.until(Some(now + REQUEST_TIMEOUT)), search, &mut take) {
+                Ok(_) | Err(RetryError::Final(NoLetters::Absent)) => {}
+                Err(RetryError::Final(NoLetters::Refused(why))) => return Err(SkippingError::Refused(failed(&why))),
+                Err(RetryError::TooLate(why)) => return Err(SkippingError::Failed(failed(&why))),
+                Err(RetryError::Final(NoLetters::Stopped) | RetryError::Stopped) => {
+                    return Err(SkippingError::Failed(failed("it was stopped")));
+                }
+            }
+        }
+        Ok(found)
+    }
+
     /// Commits the group's offset once more, as it is. This shows whether the group takes commits from outside.
     ///
     /// # Errors
@@ -304,4 +361,11 @@ impl<'k> Skipping<'k> {
         };
         committed.map_err(|error| SkippingError::of("commit the group's offset", &error))
     }
+}
+
+/// What tells messages apart that have the same offset: a log that was cut gives offsets to other messages. A letter does
+/// not tell an empty key or payload from none.
+fn content<'m>(message: &Message<'m>) -> (&'m [u8], &'m [u8], Option<i64>) {
+    let [key, payload] = [message.key, message.payload].map(Option::unwrap_or_default);
+    (key, payload, message.timestamp_ms)
 }

@@ -28,6 +28,7 @@ use crate::kafka::admin::topic_id::TopicId;
 use crate::kafka::client::{LogContext, leave_behind, serve};
 use crate::kafka::connection_config;
 use crate::kafka::login::Login;
+use crate::util::seconds::Seconds;
 use crate::util::start_limit::StartLimit;
 use crate::util::stop::{Stop, StopKind};
 use crate::util::throttle::Throttle;
@@ -200,9 +201,9 @@ impl TopicIds {
                 && let Some(repeated) = state.lines.pass()
             {
                 warn!(
-                    "kafka: waiting for the topic's id; the topic is not read until then topic={topic} waited={:.0?} \
+                    "kafka: waiting for the topic's id; the topic is not read until then topic={topic} waited={} \
                      reason=\"{why}\"{repeated}",
-                    started.elapsed()
+                    Seconds(started.elapsed())
                 );
             }
             // A topic that does not exist must not block the others.

@@ -16,6 +16,7 @@ use rdkafka::consumer::Consumer as _;
 use crate::config::model::Config;
 use crate::kafka::Consumer;
 use crate::kafka::admin::topic_ids::TopicIds;
+use crate::util::seconds::Seconds;
 use crate::util::throttle::Throttle;
 
 /// Live members join again within one or two heartbeats. If the group has not answered for this long, it waits for
@@ -82,8 +83,8 @@ impl AwaitingGroup {
             info!(
                 "kafka: the group has given this process no partition: it has as many other members as partitions, or it \
                  still counts a member that is gone, until its session ends (group.consumer.session.timeout.ms of the \
-                 brokers, 45 s unless set there). Nothing is lost waited={:.0?}",
-                self.pace.waits_since.elapsed()
+                 brokers, 45 s unless set there). Nothing is lost waited={}",
+                Seconds(self.pace.waits_since.elapsed())
             );
         } else if is_due {
             self.asked = Some(ask(topic_ids.clone(), self.group.clone()));
@@ -99,7 +100,10 @@ impl AwaitingGroup {
     fn tell(&self, members: Option<&[String]>) {
         let waited = self.pace.waits_since.elapsed();
         let Some(line) = line(members, waited, self.session, self.is_static) else {
-            debug!("kafka: the group has not answered, and counts nobody else for={waited:.0?}");
+            debug!(
+                "kafka: the group has not answered, and counts nobody else for={}",
+                Seconds(waited)
+            );
             return;
         };
         warn!("{line}");
@@ -161,8 +165,10 @@ fn line(members: Option<&[String]>, waited: Duration, session: Duration, is_stat
     };
     Some(format!(
         "kafka: the group has not given out its partitions: it still counts a member that has not joined again. A process \
-         that was killed is counted until its session ends, up to {session:.0?} (session.timeout.ms). Nothing is lost \
-         waited={waited:.0?}{counted} cure=\"{cure}\""
+         that was killed is counted until its session ends, up to {session} (session.timeout.ms). Nothing is lost \
+         waited={waited}{counted} cure=\"{cure}\"",
+        session = Seconds(session),
+        waited = Seconds(waited)
     ))
 }
 

@@ -19,6 +19,7 @@ use crate::kafka::admin::advertised;
 use crate::kafka::consumer::epoch;
 use crate::kafka::{Consumer, Partition};
 use crate::util::retry::{AttemptError, Retry, RetryError};
+use crate::util::seconds::Seconds;
 use crate::util::start_limit::StartLimit;
 use crate::util::stop::Stop;
 use crate::util::throttle::LINES;
@@ -83,8 +84,9 @@ pub fn look_up(
             || ask(consumer, partitions, limit).map_err(passing_or_refusal),
             |error, waited, repeated| {
                 warn!(
-                    "kafka: waiting for the group's offsets; nothing is read until then waited={waited:.0?} reason=\"{}\"{repeated}",
-                    why(error)
+                    "kafka: waiting for the group's offsets; nothing is read until then waited={waited} reason=\"{}\"{repeated}",
+                    why(error),
+                    waited = Seconds(waited)
                 );
             },
         );

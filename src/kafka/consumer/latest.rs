@@ -25,6 +25,7 @@ use crate::kafka::consumer::commits::commit_by;
 use crate::kafka::consumer::committed::passing_or_refusal;
 use crate::kafka::consumer::origin::offset_tag;
 use crate::util::retry::{Retry, RetryError};
+use crate::util::seconds::Seconds;
 use crate::util::start_limit::StartLimit;
 use crate::util::stop::Stop;
 use crate::util::throttle::LINES;
@@ -78,8 +79,9 @@ pub fn begin_at_end(
         |error, waited, repeated| {
             warn!(
                 "kafka: waiting for the group's offsets, to begin at the end (kafka.start = \"latest\") \
-                     waited={waited:.0?} reason=\"{}\"{repeated}",
-                why(error)
+                     waited={waited} reason=\"{}\"{repeated}",
+                why(error),
+                waited = Seconds(waited)
             );
         },
     );

@@ -16,6 +16,7 @@ use crate::kafka::consumer::committed::Committed;
 use crate::kafka::letters::bound::LettersFrom;
 use crate::kafka::{Consumer, Partition};
 use crate::util::retry::{AttemptError, Retry, RetryError};
+use crate::util::seconds::Seconds;
 use crate::util::stop::Stop;
 use crate::util::throttle::LINES;
 
@@ -276,7 +277,8 @@ pub fn log_ends(consumer: &Consumer, partition: &Partition, stop: &Stop) -> Resu
         |error, waited, repeated| {
             warn!(
                 "kafka: waiting for the ends of the partition's log; nothing is read until then {partition} \
-                 waited={waited:.0?} error=\"{error}\"{repeated}"
+                 waited={waited} error=\"{error}\"{repeated}",
+                waited = Seconds(waited)
             );
         },
     );
@@ -335,7 +337,7 @@ pub(in crate::kafka) fn tagged_topic(tag: &str, cluster_id: Option<&str>) -> Opt
 }
 
 /// From where on letters are, according to the metadata of an offset of this cluster. Empty if it does not say.
-fn tagged_letters(tag: &str, cluster_id: Option<&str>) -> Vec<LettersFrom> {
+pub(in crate::kafka) fn tagged_letters(tag: &str, cluster_id: Option<&str>) -> Vec<LettersFrom> {
     if cluster_id.is_none() || tagged_cluster(tag) != cluster_id {
         return Vec::new();
     }

@@ -29,6 +29,7 @@ use crate::kafka::letters::{Letters, NoLetters, Search, Searched};
 use crate::kafka::view;
 use crate::message::Message;
 use crate::util::retry::{AttemptError, Retry, RetryError};
+use crate::util::seconds::Seconds;
 use crate::util::stop::Stop;
 use crate::util::throttle::{LINES, Throttle};
 
@@ -188,6 +189,39 @@ impl LetterLog {
         }
     }
 
+    /// Searches as a worker that starts does. `retry`: for how long, and when it says so.
+    pub(in crate::kafka) fn search_by(
+        &self,
+        retry: &Retry<'_>,
+        search: Search<'_>,
+        take: &mut dyn FnMut(&Message<'_>),
+    ) -> Result<Searched, RetryError<String, NoLetters>> {
+        let (mut since, mut absent) = (search.since, 0);
+        retry.run(
+            || match self.attempt(search, since, take) {
+                Err(AttemptError::Passing(why)) => {
+                    since = Instant::now();
+                    absent = if why == ABSENT { absent + 1 } else { 0 };
+                    if absent >= ABSENT_ANSWERS {
+                        return Err(AttemptError::Final(NoLetters::Absent));
+                    }
+                    Err(AttemptError::Passing(why))
+                }
+                attempted => attempted,
+            },
+            |why, waited, repeated| {
+                warn!(
+                    "kafka: waiting for the topic of dead letters, to know which of the messages that come again have \
+                     letters; the partition is not read until then {} dead_letters={} waited={waited} \
+                     reason=\"{why}\"{repeated}",
+                    search.partition,
+                    search.from.topic,
+                    waited = Seconds(waited)
+                );
+            },
+        )
+    }
+
     fn attempt(
         &self,
         search: Search<'_>,
@@ -269,28 +303,7 @@ impl Letters for LetterLog {
     }
 
     fn search(&self, search: Search<'_>, take: &mut dyn FnMut(&Message<'_>)) -> Result<Searched, NoLetters> {
-        let (mut since, mut absent) = (search.since, 0);
-        let searched = Retry::new(search.stop, PAUSE).run(
-            || match self.attempt(search, since, take) {
-                Err(AttemptError::Passing(why)) => {
-                    since = Instant::now();
-                    absent = if why == ABSENT { absent + 1 } else { 0 };
-                    if absent >= ABSENT_ANSWERS {
-                        return Err(AttemptError::Final(NoLetters::Absent));
-                    }
-                    Err(AttemptError::Passing(why))
-                }
-                attempted => attempted,
-            },
-            |why, waited, repeated| {
-                warn!(
-                    "kafka: waiting for the topic of dead letters, to know which of the messages that come again have \
-                     letters; the partition is not read until then {} dead_letters={} waited={waited:.0?} \
-                     reason=\"{why}\"{repeated}",
-                    search.partition, search.from.topic
-                );
-            },
-        );
+        let searched = self.search_by(&Retry::new(search.stop, PAUSE), search, take);
         let why = match searched {
             Ok(searched) => return Ok(searched),
             Err(RetryError::Final(why)) => why,

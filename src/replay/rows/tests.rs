@@ -258,6 +258,7 @@ impl World {
         Task {
             letter: Letter::for_tests("t", i64::try_from(offset).unwrap(), LetterRows::All),
             open: Open {
+                left_out: Vec::new(),
                 open,
                 left,
                 rows,

@@ -164,8 +164,7 @@ impl<'m> Context<'_, 'm> {
             (Life::Lasts(ttl), _) => Some(ttl),
             (Life::Over, PastRule::Skip) => {
                 output.ttl_past_skipped += 1;
-                output.leave_out();
-                return Ok(());
+                return output.leave_out(target, key, true).map_err(too_many_rows);
             }
             (Life::Over, PastRule::Delete(_)) => None,
             (Life::Over, PastRule::Reject) => return Err(is_over(&write.ttl)),
@@ -173,7 +172,7 @@ impl<'m> Context<'_, 'm> {
         let newer = match &write.newer {
             None => None,
             Some(rule) => match self.version(rule, element)? {
-                None => return Ok(()),
+                None => return self.nothing(write, target, key, output),
                 version => version,
             },
         };
@@ -209,7 +208,7 @@ impl<'m> Context<'_, 'm> {
                 // Every bin stays as it is: nothing to write. (The server refuses a row without operations, and in the
                 // client such a row breaks the whole batch.)
                 if ops.is_empty() {
-                    return Ok(());
+                    return self.nothing(write, target, key, output);
                 }
                 RowAction::Write(ops)
             }
@@ -251,10 +250,22 @@ impl<'m> Context<'_, 'm> {
             ttl,
             newer,
         };
-        output.write(rules, parts).map_err(|TooManyRows| {
-            let detail = format!("the message makes more than {ROWS_MAX} rows, which guards cannot tell apart");
-            Rejection::new(Reason::TooManyRows, detail)
-        })
+        output.write(rules, parts).map_err(too_many_rows)
+    }
+
+    /// The message has nothing to write to this record. Where the record's ttl can end, it takes a number all the same:
+    /// when the ttl has ended, nobody asks whether there is something to write.
+    fn nothing(
+        &self,
+        write: &CompiledWrite,
+        target: &'m Arc<Target>,
+        key: RecordKey<'m>,
+        output: &mut Output<'m>,
+    ) -> Result<(), Rejection> {
+        match write.ttl_past {
+            PastRule::Reject => Ok(()),
+            PastRule::Skip | PastRule::Delete(_) => output.leave_out(target, key, false).map_err(too_many_rows),
+        }
     }
 
     /// `None`: write no record (`missing = "skip"`).
@@ -940,6 +951,11 @@ fn not_allowed(word: &str, rule: &NameRule) -> Rejection {
     };
     let detail = format!("{place}: the {word} that the message names is not among {word}s_allowed; cure: add it there");
     Rejection::new(Reason::NameNotAllowed, detail)
+}
+
+fn too_many_rows(_: TooManyRows) -> Rejection {
+    let detail = format!("the message makes more than {ROWS_MAX} rows, which guards cannot tell apart");
+    Rejection::new(Reason::TooManyRows, detail)
 }
 
 fn is_over(rule: &TtlRule) -> Rejection {

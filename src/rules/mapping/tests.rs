@@ -381,6 +381,34 @@ fn each_makes_a_record_for_each_element() {
     check(write, r#"{"id":"o","items":[1,2,3,4]}"#, "rejected each_too_many");
 }
 
+/// Guards, ledgers and dead letters know a row by its number. It is the same while the ttl lasts and when it has ended,
+/// also where a record has nothing to write.
+#[test]
+fn a_row_has_the_same_number_whatever_has_ended_before_it() {
+    let numbers = |write: &str, now_ms: i64| {
+        let ends = "ttl = { path = \"exp\", as = \"epoch_ms\" }\nttl_past = \"skip\"";
+        let last = "[[route.write]]\nset = \"s\"\nkey = \"id\"\nbins = { b = 1 }";
+        let mapping = mapping(&format!("set = \"s\"\nkey = \"id\"\n{write}\n{ends}\n{last}"));
+        let payload = format!("{{\"id\":\"k\",\"n\":1,\"exp\":{NOW_MS}}}");
+        let message = message(&payload);
+        let mut output = Output::default();
+        let processed = mapping.topic("t").unwrap().process(&message, now_ms, &mut output);
+        assert!(processed.is_ok(), "{processed:?}");
+        output.rows.iter().map(|row| row.number).collect::<Vec<_>>()
+    };
+    let before = NOW_MS - 5000;
+    let after = NOW_MS + 5000;
+    assert_eq!(numbers("bins = { b = \"n\" }", before), [0, 1]);
+    assert_eq!(numbers("bins = { b = \"n\" }", after), [1]);
+    for nothing in [
+        "bins = { b = { path = \"none\", missing = \"skip\" } }",
+        "bins = { b = \"n\" }\nnewer = { path = \"none\", bin = \"v\", missing = \"skip\" }",
+    ] {
+        assert_eq!(numbers(nothing, before), [1], "{nothing}");
+        assert_eq!(numbers(nothing, after), [1], "{nothing}");
+    }
+}
+
 #[test]
 fn a_ttl_is_fixed_or_comes_from_the_message() {
     let cases = [
