@@ -220,9 +220,9 @@ impl Results {
             let charts = self.charts(folder)?;
             let mut content = self.machine.markdown();
             for (title, table) in self.tables(gates) {
-                content += &format!("\n## {title}\n\n{}", table.markdown());
+                content += &format!("\n### {title}\n\n{}", table.markdown());
             }
-            content += &format!("\n{}\n\n## Charts\n", self.dead_letter());
+            content += &format!("\n{}\n\n### Charts\n", self.dead_letter());
             for (file, title) in charts {
                 content += &format!("\n![{title}]({file})\n");
             }
