@@ -1,7 +1,7 @@
 //! The figures that the service tells at `/metrics`: counters, gauges and histograms.
 
 use std::collections::BTreeMap;
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ impl Metrics {
         let mut stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
         stream.set_read_timeout(Some(TIMEOUT))?;
         stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: bench\r\n\r\n")?;
-        let answer = io::read_to_string(stream.by_ref())?;
+        let answer = io::read_to_string(&mut stream)?;
         let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_default();
         if !head.starts_with("HTTP/1.1 200") {
             return Err(io::Error::other(format!("/metrics answers {head:?}")));
