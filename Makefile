@@ -170,7 +170,12 @@ check-deploy: setup ## the container file, compose.yaml and Kubernetes manifests
 	@scripts/check-deploy.sh $(ARGS)
 
 .PHONY: bench
-bench: setup ## what decoding, conditions, schemas and counting a message cost
+bench: setup ## the whole service on a real Kafka broker: rates, CPU, memory, latencies, beside its parts (12 minutes; one minute: ARGS="--short"; a real cluster: AEROSPIKE_HOSTS=HOST:PORT)
+	$(CARGO) build --profile $(FAST) $(SHARED) $(PROGRAMS) --bench service
+	@scripts/with-kafka.sh $(CARGO) bench --quiet --profile $(FAST) $(SHARED) --bench service -- --kafka @KAFKA_BROKERS@ $(ARGS)
+
+.PHONY: bench-parts
+bench-parts: setup ## what decoding, conditions, schemas and counting a message cost
 	$(CARGO) bench --profile $(FAST) $(SHARED) --bench decode --bench conditions --bench payload_schema --bench count
 
 .PHONY: count
@@ -179,7 +184,7 @@ count: ## the instructions of a message in decode, plan and encode, each against
 	$(CARGO) bench --profile $(FAST) $(SHARED) --bench instructions
 
 .PHONY: rates
-rates: setup ## what guards cost, merging gains and poison costs, on a real Kafka broker (one: ARGS="--only poison")
+rates: setup ## what poison costs, and the two writers, by turns on a real Kafka broker (one: ARGS="--only poison")
 	$(CARGO) build --profile $(FAST) $(SHARED) --example rates
 	@scripts/with-kafka.sh $(CARGO) run --profile $(FAST) $(SHARED) --example rates -- --kafka @KAFKA_BROKERS@ $(ARGS)
 

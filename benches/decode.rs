@@ -6,8 +6,6 @@
 //! The exit code is 1 if decode and the access to its fields cost more than `LIMIT_PERCENT` of a `serde_json::Value`
 //! (whose fields are not even read), or more than the best of the others that reads the same fields and checks as much.
 //!
-//! `PENSTOCK_BENCH_LIGHT`: our code is built with few optimisations, and the other parsers with all or with few
-//! (`make check`). Then only the limit of `LIGHT_LIMIT_PERCENT` applies.
 //! `PENSTOCK_BENCH_ROUNDS` changes the number of rounds.
 
 // It prints its results, and panics only if its own events are not JSON.
@@ -30,7 +28,6 @@ use penstock::rules::decode::{PathTree, PathTreeBuilder, SlotId, decode_in};
 use serde::de::IgnoredAny;
 
 const LIMIT_PERCENT: f64 = 20.0;
-const LIGHT_LIMIT_PERCENT: f64 = 40.0;
 /// The contestants that read the fields, without decode: their places in the table.
 const OTHERS: Range<usize> = 2..8;
 const MESSAGES: usize = 4_000;
@@ -189,10 +186,8 @@ fn main() -> ExitCode {
             mean_bytes * 1000.0 / median
         );
     }
-    let light = std::env::var_os("PENSTOCK_BENCH_LIGHT").is_some();
-    let limit = if light { LIGHT_LIMIT_PERCENT } else { LIMIT_PERCENT };
     let percent = 100.0 * medians[1] / medians[0];
-    println!("decode plus field access: {percent:.1} % of serde_json::Value (limit {limit:.0} %)");
+    println!("decode plus field access: {percent:.1} % of serde_json::Value (limit {LIMIT_PERCENT:.0} %)");
     let same_checks = OTHERS.filter(|place| contestants[*place].1 == Checks::All);
     let best = same_checks.min_by(|left, right| medians[*left].total_cmp(&medians[*right]));
     let best = best.expect("some check as much as decode");
@@ -201,7 +196,7 @@ fn main() -> ExitCode {
         "decode plus field access: {of_best:.1} % of {} (limit 100 %)",
         contestants[best].0
     );
-    if !testing && (percent > limit || (!light && of_best > 100.0)) {
+    if !testing && (percent > LIMIT_PERCENT || of_best > 100.0) {
         return ExitCode::FAILURE;
     }
     ExitCode::SUCCESS

@@ -40,6 +40,24 @@ impl CpuTimes {
     }
 }
 
+/// CPU time of a process since its start, with that of its ended threads, in microseconds.
+pub fn spent_us(process: u32) -> Option<f64> {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    // The second field is the name in parentheses. utime and stime: proc_pid_stat(5).
+    let (_, fields) = stat.rsplit_once(')')?;
+    let ticks = fields.split_whitespace().skip(11).take(2).map(str::parse::<u64>);
+    let ticks: u64 = ticks.collect::<Result<Vec<_>, _>>().ok()?.iter().sum();
+    Some((ticks * TICK_NS) as f64 / 1e3)
+}
+
+/// The most memory that a process has had resident, in bytes.
+pub fn peak_rss(process: u32) -> Option<f64> {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kib: f64 = line.trim().trim_end_matches(" kB").parse().ok()?;
+    Some(kib * 1024.0)
+}
+
 /// CPU time of everything except these processes, in nanoseconds.
 pub fn elsewhere_ns(processes: &[(&'static str, u32)]) -> u64 {
     let own: u64 = CpuTimes::now(processes).0.values().sum();

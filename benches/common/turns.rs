@@ -16,9 +16,11 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, unbounded};
 use penstock::config;
 use penstock::observe::counters::Counters;
+use penstock::observe::seen::Seen;
 use penstock::service::supervisor;
 use penstock::util::exit::Exit;
 use penstock::util::stop::{Stop, StopKind};
+use penstock::web;
 
 use super::cpu::{self, CpuShares, CpuTimes};
 use super::database::Database;
@@ -74,9 +76,11 @@ pub fn run_service(messages: u64) -> Result<(), Box<dyn Error>> {
     let config = config::parse(&text, "turns.toml").map_err(|faults| faults.to_string())?;
     let stop = Stop::new();
     let counters = Arc::new(Counters::new());
+    let seen = Seen::from(&counters);
+    let _endpoints = web::start(&config, &seen).map_err(|exit| format!("no endpoints: {exit:?}"))?;
     let service = {
-        let (stop, counters) = (stop.clone(), counters.clone());
-        thread::spawn(move || supervisor::run(&config, &stop, &counters))
+        let stop = stop.clone();
+        thread::spawn(move || supervisor::run(&config, &stop, &seen))
     };
     let deadline = Instant::now() + DEADLINE;
     let wait_for = |count: u64, of: fn(&Counters) -> u64| {

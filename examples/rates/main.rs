@@ -1,18 +1,16 @@
 //! Compares rates: runs the whole service over messages of a real broker, again and again in one run.
 //!
-//! There are four comparisons. `rules`: the cost of guards and the gain of merging, with the same messages and different
-//! rules. `poison`: the cost of messages that become dead letters, with the same rules and one message in a hundred
-//! changed. `writers`: the CPU of the two writers of `aerospike.writer`. `scale`: what a second process of the group costs, and
-//! what more partitions cost; only when it is asked for. `make rates`, `make bench-service` and `make bench-scale` start
-//! the broker. The simulator is a process of its own. Both share the machine with the service, so only the ratios matter. If
-//! a ratio is beyond its limit, or the account does not balance, the exit code is 1.
+//! There are three comparisons. `poison`: the cost of messages that become dead letters, with the same rules and one message
+//! in a hundred changed. `writers`: the CPU of the two writers of `aerospike.writer`. `scale`: what a second process of the
+//! group costs, and what more partitions cost; only when it is asked for. `make rates`, `make bench-service` and
+//! `make bench-scale` start the broker. The simulator is a process of its own. Both share the machine with the service, so
+//! only the ratios matter. If a ratio is beyond its limit, or the account does not balance, the exit code is 1.
 
 #![allow(clippy::print_stdout, clippy::print_stderr)] // a program for a terminal
 
 // Messages, the service that consumes them by turns, and its CPU time by thread.
 #[path = "../../benches/common/mod.rs"]
 mod common;
-mod rules;
 mod poison;
 mod writers;
 mod scale;
@@ -35,12 +33,9 @@ struct Arguments {
     /// Brokers of a real Kafka.
     #[arg(long, value_name = "HOST:PORT")]
     kafka: Option<String>,
-    /// Number of messages; twice as many to compare clean and poisoned ones, and the two writers.
-    #[arg(long, default_value_t = 300_000)]
+    /// Number of messages.
+    #[arg(long, default_value_t = 600_000)]
     messages: u64,
-    /// How often each set of rules is run.
-    #[arg(long, default_value_t = 2)]
-    rounds: u32,
     /// How often clean and poisoned messages, and the two writers, are run, in turns.
     #[arg(long, default_value_t = 16)]
     pairs: u32,
@@ -70,7 +65,6 @@ struct Arguments {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Comparison {
-    Rules,
     Poison,
     Writers,
     Scale,
@@ -109,25 +103,22 @@ fn rates(arguments: &Arguments) -> Result<bool, Box<dyn Error>> {
         .kafka
         .as_deref()
         .ok_or("--kafka is needed: make rates starts one")?;
-    let (messages, rounds) = (arguments.messages, arguments.rounds);
+    let messages = arguments.messages;
     let wanted = |comparison| arguments.only.is_none_or(|only| only == comparison);
     let mut all_right = true;
-    if wanted(Comparison::Rules) {
-        all_right &= rules::compare(brokers, messages, rounds)?;
-    }
     if wanted(Comparison::Poison) {
         let mix = poison::Mix {
-            messages: 2 * messages,
+            messages,
             poisoned_of: arguments.poisoned_of,
             huge: arguments.huge,
         };
         all_right &= poison::compare(brokers, mix, arguments.pairs)?;
     }
     if wanted(Comparison::Writers) {
-        all_right &= writers::compare(brokers, 2 * messages, arguments.pairs)?;
+        all_right &= writers::compare(brokers, messages, arguments.pairs)?;
     }
     if arguments.only == Some(Comparison::Scale) {
-        scale::compare(brokers, 2 * messages, arguments.scale_rounds)?;
+        scale::compare(brokers, messages, arguments.scale_rounds)?;
     }
     Ok(all_right)
 }
