@@ -14,3 +14,7 @@ pub mod workload;
 // What is measured.
 pub mod cpu;
 pub mod turns;
+// What comes out.
+pub mod machine;
+pub mod report;
+pub mod charts;
