@@ -31,8 +31,6 @@ use penstock::rules::mapping::Mapping;
 use penstock::util::stop::Stop;
 use rdkafka::ClientConfig;
 use rdkafka::config::FromClientConfig;
-use rdkafka::consumer::Consumer as _;
-use rdkafka::message::Message as _;
 
 use crate::common::workload::Workload;
 
@@ -233,7 +231,7 @@ fn batch_rows(client: &Client, rows: &[Row<'_>]) {
             BatchOperation::write(
                 &BatchWritePolicy::default(),
                 key(&rows[*row]),
-                bins.iter().map(put).collect(),
+                bins.iter().map(put).collect::<Vec<_>>(),
             )
         };
         let mut operations: Vec<BatchOperation> = open.iter().map(operation).collect();
