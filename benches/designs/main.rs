@@ -80,7 +80,7 @@ pub struct Arguments {
 }
 
 fn main() -> ExitCode {
-    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("warn,librdkafka=off")).init();
+    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("warn,librdkafka=off,aerospike_core=off")).init();
     let arguments = Arguments::parse();
     let result = if arguments.simulator {
         database::run_simulator().map(|()| true).map_err(Into::into)

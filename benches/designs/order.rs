@@ -93,6 +93,7 @@ impl Versions {
             let record = client.get(&ReadPolicy::default(), &key, Bins::from(["ts"]))?;
             wrong += u64::from(record.bins.get("ts") != Some(&Value::Int(*newest)));
         }
+        client.close()?;
         Ok(wrong)
     }
 }
