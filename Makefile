@@ -203,6 +203,11 @@ bench-sweep: setup ## `penstock bench` on embedded services, with a database lat
 	$(CARGO) build --profile $(FAST) $(SHARED) $(PROGRAMS) --example sweep
 	@$(CARGO) run --quiet --profile $(FAST) $(SHARED) --example sweep -- $(ARGS)
 
+.PHONY: bench-designs
+bench-designs: setup ## other designs beside this service, on a real broker: rate, CPU, memory, losses, order (20 minutes; two: ARGS=--short; some: ARGS="--only 1,7"; also into docs: ARGS=--docs)
+	$(CARGO) build --profile $(FAST) $(SHARED) $(PROGRAMS) --bench designs
+	@scripts/with-kafka.sh $(CARGO) bench --profile $(FAST) $(SHARED) --bench designs -- --kafka @KAFKA_BROKERS@ $(ARGS)
+
 .PHONY: fmt
 fmt: ## format the code
 	$(CARGO) fmt
