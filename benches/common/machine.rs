@@ -104,7 +104,9 @@ fn profile() -> String {
 fn broker() -> String {
     let pom = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/kafka/pom.xml"));
     let pom = pom.unwrap_or_default();
-    let version = pom.split_once("<kafka.version>").and_then(|(_, rest)| rest.split('<').next());
+    let version = pom
+        .split_once("<kafka.version>")
+        .and_then(|(_, rest)| rest.split('<').next());
     match (version, broker_process()) {
         (Some(version), Some(_)) => format!("Apache Kafka {version}, on this machine"),
         _ => "of unknown version".to_owned(),
