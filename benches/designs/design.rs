@@ -20,6 +20,9 @@ pub struct Design {
     /// Its file, below `benches/designs`. The service has only its configuration.
     pub file: Option<&'static str>,
     pub forms: &'static [Form],
+    /// How much longer than the others it warms up: a JVM compiles what runs often, and many consumers join one after
+    /// another.
+    pub warm: u32,
 }
 
 const FORMS: &[Form] = &[Form::Single, Form::Batch, Form::Native];
@@ -30,6 +33,7 @@ const fn design(id: &'static str, name: &'static str, file: &'static str) -> Des
         name,
         file: Some(file),
         forms: FORMS,
+        warm: 1,
     }
 }
 
@@ -37,7 +41,10 @@ pub const DESIGNS: [Design; 11] = [
     design("1", "serial loop", "serial.rs"),
     design("2", "rayon `par_iter`", "rayon_batches.rs"),
     design("3", "`spawn_blocking` per message", "spawn_blocking.rs"),
-    design("4", "`num_workers` async consumers", "num_workers.rs"),
+    Design {
+        warm: 4,
+        ..design("4", "`num_workers` async consumers", "num_workers.rs")
+    },
     design("5a", "Kafka thread, tokio mpsc", "mpsc.rs"),
     design("5b", "5a, batches in the channel", "mpsc.rs"),
     design("5c", "5a, all in `block_on`", "mpsc.rs"),
@@ -48,12 +55,14 @@ pub const DESIGNS: [Design; 11] = [
         name: "this service",
         file: None,
         forms: FORMS,
+        warm: 1,
     },
     Design {
         id: CLOJURE,
         name: "Clojure core.async",
         file: Some("clojure/service.clj"),
         forms: &[Form::Single, Form::Batch],
+        warm: 8,
     },
 ];
 

@@ -26,6 +26,7 @@ mod rate;
 mod silence;
 mod order;
 mod outcome;
+mod gates;
 mod driver;
 
 use std::error::Error;
@@ -80,7 +81,10 @@ pub struct Arguments {
 }
 
 fn main() -> ExitCode {
-    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("warn,librdkafka=off,aerospike_core=off")).init();
+    env_logger::Builder::from_env(
+        env_logger::Env::default().default_filter_or("warn,librdkafka=off,aerospike_core=off"),
+    )
+    .init();
     let arguments = Arguments::parse();
     let result = if arguments.simulator {
         database::run_simulator().map(|()| true).map_err(Into::into)

@@ -37,12 +37,7 @@ fn poll(consumer: &BaseConsumer, sender: &mpsc::Sender<Vec<OwnedMessage>>, size:
     loop {
         let mut messages = Vec::with_capacity(size);
         while messages.len() < size {
-            let wait = if messages.is_empty() {
-                Duration::from_secs(1)
-            } else {
-                Duration::ZERO
-            };
-            match consumer.poll(wait) {
+            match consumer.poll(Duration::from_millis(if messages.is_empty() { 1000 } else { 0 })) {
                 Some(Ok(message)) => messages.push(message.detach()),
                 Some(Err(error)) => eprintln!("kafka: {error}"),
                 None => break,
@@ -62,11 +57,8 @@ async fn receive(
 ) -> Result<(), Box<dyn Error>> {
     let permits = Arc::new(Semaphore::new(setup.workers()));
     // With single messages in the channel, a batch is what `recv_many` finds in it.
-    let received = if setup.form == Form::Single || variant == Variant::Batches {
-        1
-    } else {
-        BATCH
-    };
+    let is_one = setup.form == Form::Single || variant == Variant::Batches;
+    let received = if is_one { 1 } else { BATCH };
     let mut messages = Vec::new();
     while receiver.recv_many(&mut messages, received).await > 0 {
         let batch = std::mem::take(&mut messages).concat();

@@ -1,4 +1,4 @@
-//! What came out: figures of each design and form, the table, the JSON, the charts and the gates.
+//! What came out: figures of each design and form, the table, the JSON and the charts.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -10,30 +10,26 @@ use crate::Arguments;
 use crate::common::charts::{self, Bar};
 use crate::common::machine::Machine;
 use crate::common::report::{Rounds, Table, decimals, thousands, write_between, write_json};
-use crate::design::{CLOJURE, DESIGNS, SERVICE};
+use crate::design::DESIGNS;
+use crate::gates::Gate;
 use crate::process::{Case, folder};
 use crate::rate::Rate;
 use crate::silence::Silence;
 use crate::work::{Form, Setup};
 
-/// What the service must reach.
-const SINGLE_RATIO_MIN: f64 = 4.5;
-const CLOJURE_RATIO_MIN: f64 = 5.0;
-const CLOJURE_CPU_RATIO_MIN: f64 = 9.0;
-
 /// The figures of one case.
 #[derive(Debug, Default)]
-struct Figures {
-    rate: Rounds,
-    cpu_us: Rounds,
-    silence: Option<Silence>,
-    out_of_order: Option<u64>,
+pub struct Figures {
+    pub rate: Rounds,
+    pub cpu_us: Rounds,
+    pub silence: Option<Silence>,
+    pub out_of_order: Option<u64>,
 }
 
 /// The figures of all cases, by the place of their design and by form.
 #[derive(Debug)]
 pub struct Outcomes {
-    figures: BTreeMap<(usize, Form), Figures>,
+    pub figures: BTreeMap<(usize, Form), Figures>,
     failures: Vec<String>,
     /// Records of the topic with which the database falls silent, and of that for the order.
     records: [u64; 2],
@@ -95,7 +91,7 @@ impl Outcomes {
 
     // ---- at the end
 
-    fn of(&self, id: &str, form: Form) -> Option<&Figures> {
+    pub fn of(&self, id: &str, form: Form) -> Option<&Figures> {
         let found = self
             .figures
             .iter()
@@ -116,7 +112,7 @@ impl Outcomes {
             self.records[0], self.records[1]
         );
         let gates = self.gates();
-        for (name, found, holds) in &gates {
+        for Gate { name, found, holds } in &gates {
             println!("{} {name}: {found}", if *holds { "pass" } else { "FAIL" });
         }
         for failure in &self.failures {
@@ -128,7 +124,7 @@ impl Outcomes {
             let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/benchmarks");
             let gates: String = gates
                 .iter()
-                .map(|(name, found, holds)| {
+                .map(|Gate { name, found, holds }| {
                     format!(
                         "- {name}: {found} ({})\n",
                         if *holds { "holds" } else { "does not hold" }
@@ -139,7 +135,7 @@ impl Outcomes {
             write_between(&docs.join("designs.md"), "bench-designs", &page)?;
             self.charts(&docs.join("charts"))?;
         }
-        let all_hold = gates.iter().all(|(_, _, holds)| *holds);
+        let all_hold = gates.iter().all(|gate| gate.holds);
         Ok(self.failures.is_empty() && (all_hold || arguments.short))
     }
 
@@ -176,76 +172,7 @@ impl Outcomes {
         Ok(table)
     }
 
-    /// Each gate: its name, what was found, and whether it holds. Those whose figures are missing are left out.
-    fn gates(&self) -> Vec<(String, String, bool)> {
-        let mut gates = Vec::new();
-        let Some(service) = self.of(SERVICE, Form::Native) else {
-            return gates;
-        };
-        let (rate, cpu_us) = (service.rate.median(), service.cpu_us.median());
-        for form in [Form::Single, Form::Batch, Form::Native] {
-            let others = self
-                .figures
-                .iter()
-                .filter(|((place, of), _)| DESIGNS[*place].is_other() && *of == form);
-            let best = others.max_by(|one, other| one.1.rate.median().total_cmp(&other.1.rate.median()));
-            let Some(((place, _), best)) = best else { continue };
-            let ratio = rate / best.rate.median();
-            // Only the first one is a gate; the others are told as they are.
-            let (limit, holds) = match form {
-                Form::Single => (format!("at least {SINGLE_RATIO_MIN}"), ratio >= SINGLE_RATIO_MIN),
-                _ => ("reported".to_owned(), true),
-            };
-            let name = format!("rate against the best of 1 to 6, {} ({limit})", form.name());
-            gates.push((name, format!("{ratio:.2} × design {}", DESIGNS[*place].id), holds));
-        }
-        if let Some(clojure) = self.of(CLOJURE, Form::Single) {
-            let (times, less) = (rate / clojure.rate.median(), clojure.cpu_us.median() / cpu_us);
-            let name = |what: &str, limit: f64| format!("{what} against the Clojure service (at least {limit})");
-            gates.push((
-                name("rate", CLOJURE_RATIO_MIN),
-                format!("{times:.2} ×"),
-                times >= CLOJURE_RATIO_MIN,
-            ));
-            let found = format!("1/{less:.1} of the CPU");
-            gates.push((
-                name("CPU, 1/n", CLOJURE_CPU_RATIO_MIN),
-                found,
-                less >= CLOJURE_CPU_RATIO_MIN,
-            ));
-        }
-        if let Some(own) = service.silence {
-            let others = self
-                .figures
-                .iter()
-                .filter(|((place, _), _)| DESIGNS[*place].id != SERVICE);
-            let peaks =
-                others.filter_map(|((place, form), figures)| Some((figures.silence?.memory_peak_mib, *place, *form)));
-            if let Some((peak, place, form)) = peaks.min_by(|one, other| one.0.total_cmp(&other.0)) {
-                let found = format!(
-                    "{:.0} MiB; the lowest of the others, design {} {}: {peak:.0} MiB",
-                    own.memory_peak_mib,
-                    DESIGNS[place].id,
-                    form.name()
-                );
-                gates.push((
-                    "memory with the database silent (the lowest)".to_owned(),
-                    found,
-                    own.memory_peak_mib <= peak,
-                ));
-            }
-        }
-        let kept = service.silence.is_none_or(|silence| silence.lost == 0)
-            && service.out_of_order.is_none_or(|wrong| wrong == 0);
-        gates.push((
-            "the service loses nothing and keeps the order".to_owned(),
-            kept.to_string(),
-            kept,
-        ));
-        gates
-    }
-
-    fn json(&self, machine: &Machine, gates: &[(String, String, bool)]) -> Value {
+    fn json(&self, machine: &Machine, gates: &[Gate]) -> Value {
         let figures = self.figures.iter().map(|((place, form), figures)| {
             json!({
                 "design": DESIGNS[*place].id,
@@ -260,7 +187,7 @@ impl Outcomes {
         });
         let gates = gates
             .iter()
-            .map(|(name, found, holds)| json!({ "gate": name, "found": found, "holds": holds }));
+            .map(|Gate { name, found, holds }| json!({ "gate": name, "found": found, "holds": holds }));
         json!({
             "machine": machine.json(),
             "records": { "silence": self.records[0], "order": self.records[1] },

@@ -5,13 +5,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::common::database::Database;
-use crate::design::CLOJURE;
 use crate::process::{Case, GLANCE, Process, rows_written, wait_for_rows};
 use crate::work::Setup;
 
 const START_MAX: Duration = Duration::from_secs(90);
-/// A JVM compiles what runs often. So it gets this many times the others' time to warm up.
-const JVM_WARM: u32 = 8;
 
 /// How long one round measures.
 #[derive(Debug, Clone, Copy)]
@@ -42,8 +39,7 @@ pub fn measure(case: Case, setup: &Setup, amount: Amount, span: Span) -> Result<
     };
     let mut process = Process::start(case, &setup)?;
     wait_for_rows(&database, &mut process, 1, START_MAX)?;
-    let warm = span.warm * if case.design.id == CLOJURE { JVM_WARM } else { 1 };
-    thread::sleep(warm); // what is measured begins behind it
+    thread::sleep(span.warm * case.design.warm); // what is measured begins behind it
     // The topic's end is not measured: some partitions end earlier than others.
     let last = amount.rows * 9 / 10;
     let (rows_before, cpu_before, began) = (rows_written(&database)?, process.cpu(), Instant::now());
