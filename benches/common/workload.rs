@@ -31,7 +31,7 @@ const COUNTERS: &str = r#"
 [[route.write]]
 set = "counters"
 key = "id"
-add = { events = 1, amount = { path = "amount", as = "float" } }
+add = { events = 1, amount = { path = "amount", as = "float", missing = "skip" } }
 "#;
 
 /// One kind of work.

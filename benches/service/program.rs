@@ -21,7 +21,7 @@ const START_TIMEOUT: Duration = Duration::from_secs(60);
 const DEADLINE: Duration = Duration::from_secs(300);
 /// How often progress is looked at.
 const GLANCE: Duration = Duration::from_millis(20);
-const LINES_KEPT: usize = 10;
+const LINES_KEPT: usize = 3;
 
 /// Where everything is.
 #[derive(Debug)]
@@ -140,7 +140,7 @@ impl Program {
             if is_there(&metrics) {
                 return Ok((Instant::now(), metrics));
             }
-            if Instant::now() > deadline {
+            if Instant::now() > deadline || metrics.get("messages_held_total") > 0.0 {
                 return Err(format!(
                     "{} messages are done, and no more\n{}",
                     metrics.done(),
