@@ -64,7 +64,10 @@ impl Results {
                 self.whole(),
             ),
             ("CPU of a message, in µs".to_owned(), self.cpu()),
-            ("The parts alone".to_owned(), self.parts()),
+            (
+                "The parts alone (messages, and µs of CPU a message)".to_owned(),
+                self.parts(),
+            ),
         ];
         if !self.latencies.is_empty() {
             let title = "Delivery latency, by share of the highest rate (with the producer on the same machine)";
@@ -116,13 +119,13 @@ impl Results {
     fn parts(&self) -> Table {
         let mut table = Table::new([
             "workload",
-            "read, messages/s",
+            "read/s",
             "µs (broker)",
             "decode, µs",
-            "write, messages/s",
+            "write/s",
             "µs (database)",
             "sum, µs",
-            "possible, messages/s",
+            "possible/s",
         ]);
         for name in self
             .names()
