@@ -192,8 +192,9 @@ fn write_all(
     };
     let (before, database_before, began) = (own_us(), spent_by(database), Instant::now());
     let is_written = thread::scope(|scope| {
-        let threads = ready.iter().zip(0..).map(|(plans, partition)| {
-            scope.spawn(move || {
+        let mut threads = Vec::new();
+        for (plans, partition) in ready.iter().zip(0..) {
+            threads.push(scope.spawn(move || {
                 let guard = Guard::new(&GuardIdentity {
                     group: "bench",
                     topic_id: [0; 16],
@@ -205,9 +206,8 @@ fn write_all(
                     let written = write(plan, &limits, &guard, &calls());
                     matches!(written.end, WriteEnd::Finished) && written.refused.is_empty()
                 })
-            })
-        });
-        let threads: Vec<_> = threads.collect();
+            }));
+        }
         threads.into_iter().all(|thread| thread.join().unwrap_or(false))
     });
     let (took, spent) = (began.elapsed(), own_us() - before);
