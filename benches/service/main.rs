@@ -52,7 +52,7 @@ struct Arguments {
     #[arg(long, value_name = "HOST:PORT")]
     kafka: Option<String>,
     /// Number of messages of a run; half of them for E.
-    #[arg(long, default_value_t = 400_000)]
+    #[arg(long, default_value_t = 1_500_000)]
     messages: u64,
     /// How often everything is measured.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
