@@ -29,8 +29,17 @@ use crate::writers::RULES;
 
 /// The argument with which this program runs as a member of the group.
 const MEMBER_ARGUMENT: &str = "--member";
-/// Partitions and processes. The first one is what the others are compared with.
-const KINDS: [(i32, usize); 5] = [(8, 1), (8, 2), (64, 1), (256, 1), (256, 2)];
+/// Partitions, processes, and `run.memory`. The first one is what the others are compared with.
+const KINDS: [(i32, usize, &str); 6] = [
+    (8, 1, DEFAULT_MEMORY),
+    (8, 2, DEFAULT_MEMORY),
+    (64, 1, DEFAULT_MEMORY),
+    (256, 1, DEFAULT_MEMORY),
+    (256, 2, DEFAULT_MEMORY),
+    (256, 1, "2GiB"),
+];
+/// The bound of each process where the file says nothing.
+const DEFAULT_MEMORY: &str = "512MiB";
 const MESSAGE_BYTES_MAX: usize = 1 << 20;
 const SEED: u64 = 1;
 const DEADLINE: Duration = Duration::from_secs(300);
@@ -162,7 +171,7 @@ const COLUMNS: [Column; 9] = [
 /// Prints the table, and each kind against the first one.
 pub fn compare(brokers: &str, count: u64, rounds: u32) -> Result<(), Box<dyn Error>> {
     let topic = |partitions: i32| format!("scale-{:x}-{partitions}", std::process::id());
-    let numbers = BTreeSet::from(KINDS.map(|(partitions, _)| partitions));
+    let numbers = BTreeSet::from(KINDS.map(|(partitions, ..)| partitions));
     for partitions in numbers {
         let name = topic(partitions);
         create_topic(brokers, &name, partitions, MESSAGE_BYTES_MAX)?;
@@ -180,22 +189,27 @@ pub fn compare(brokers: &str, count: u64, rounds: u32) -> Result<(), Box<dyn Err
     }
     let mut runs: Vec<Vec<Measured>> = vec![Vec::new(); KINDS.len()];
     for round in 0..rounds {
-        for (kind, (partitions, processes)) in KINDS.into_iter().enumerate() {
+        for (number, kind) in KINDS.into_iter().enumerate() {
+            let (partitions, processes, memory) = kind;
             let name = topic(partitions);
-            let group = format!("{name}-{processes}-{round}");
-            let measured = run(brokers, &name, &group, partitions, processes, count)
-                .map_err(|error| format!("{partitions} partitions, {processes} processes: {error}"))?;
+            let group = format!("{name}-{number}-{round}");
+            let measured = run(brokers, &name, &group, kind, count)
+                .map_err(|error| format!("{partitions} partitions, {processes} processes, {memory}: {error}"))?;
             eprintln!(
-                "round {round}: {partitions} partitions, {processes} processes: {:.0} messages/s, {:.2} µs",
+                "round {round}: {partitions} partitions, {processes} processes, {memory}: {:.0} messages/s, {:.2} µs",
                 measured.messages_per_s, measured.service_us
             );
-            runs[kind].push(measured);
+            runs[number].push(measured);
         }
     }
     println!("\nScale: {count} events, one in five filtered, medians of {rounds} rounds\n");
     print!("{:<30}", "partitions × processes");
-    for (partitions, processes) in KINDS {
+    for (partitions, processes, _) in KINDS {
         print!(" {:>11}", format!("{partitions} × {processes}"));
+    }
+    print!("\n{:<30}", "memory of each");
+    for (_, _, memory) in KINDS {
+        print!(" {memory:>11}");
     }
     println!();
     for (name, of) in COLUMNS {
@@ -238,8 +252,7 @@ fn run(
     brokers: &str,
     topic: &str,
     group: &str,
-    partitions: i32,
-    processes: usize,
+    (partitions, processes, memory): (i32, usize, &str),
     count: u64,
 ) -> Result<Measured, Box<dyn Error>> {
     let database = Database::start(None)?;
@@ -250,7 +263,7 @@ fn run(
     let hosts = database.hosts();
     let configuration = format!(
         "[kafka]\nbrokers = \"{brokers}\"\ntopics = [\"{topic}\"]\ngroup = \"{group}\"\n[aerospike]\nhosts = \"{hosts}\"\n\
-         namespace = \"test\"\n{RULES}"
+         namespace = \"test\"\n[run]\nmemory = \"{memory}\"\n{RULES}"
     );
     control_command(control, SLOW)?;
     let mut members = Vec::new();
