@@ -109,11 +109,12 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/designs")
 }
 
-/// The configuration of the service. In single form it sends each row by a call of its own, too.
+/// The configuration of the service. In single form it sends each row by a call of its own, too. Its memory has a bound
+/// that the other designs do not have.
 pub fn service_config(setup: &Setup) -> String {
     setup.config(match setup.form {
-        Form::Single => "writer = \"client\"\n[run]\nbatch_rows_max = 1\n",
-        Form::Batch => "writer = \"client\"\n",
-        Form::Native => "",
+        Form::Single => "writer = \"client\"\n[run]\nmemory = \"192MiB\"\nbatch_rows_max = 1\n",
+        Form::Batch => "writer = \"client\"\n[run]\nmemory = \"192MiB\"\n",
+        Form::Native => "[run]\nmemory = \"192MiB\"\n",
     })
 }
