@@ -70,6 +70,8 @@ pub struct LetterRow {
     /// Which record it is ([`record_mark`](crate::delivery::reject::record_mark)). `None`: the letter does not say. Rows
     /// that it gives by their number alone, and letters that were made before this was written, do not.
     pub record: Option<u64>,
+    /// How many rows the message had on this record, without those that were left out. `None`: the letter does not say.
+    pub of: Option<u16>,
 }
 
 /// Why a message is not a dead letter that can be read.
@@ -254,15 +256,24 @@ fn rows(text: &str) -> Result<(LetterRows, Option<u64>), NotALetter> {
                 row,
                 target: None,
                 record: None,
+                of: None,
             }));
             continue;
         }
         let name = |key: &str| each.get(key).and_then(Value::as_str).map(str::to_owned);
-        let row = each.get("row").and_then(Value::as_u64);
+        let number = |key: &str| match each.get(key) {
+            None => Ok(None),
+            Some(number) => number
+                .as_u64()
+                .and_then(|number| number.try_into().ok())
+                .map(Some)
+                .ok_or(MALFORMED),
+        };
         rows.push(LetterRow {
-            row: row.and_then(|row| row.try_into().ok()).ok_or(MALFORMED)?,
+            row: number("row")?.ok_or(MALFORMED)?,
             target: Some((name("namespace").ok_or(MALFORMED)?, name("set").ok_or(MALFORMED)?)),
             record: mark(each, "record")?,
+            of: number("of")?,
         });
     }
     // Each row once, in order.
@@ -361,6 +372,7 @@ mod tests {
                 namespace: "test".into(),
                 set: "a \"set\"".into(),
                 record: 0xfe00_0000_0000_001b,
+                of: 3,
             };
             lettered(names, RowsNotDone::These(vec![row]), |message| {
                 let letter = Letter::read(message).unwrap();
@@ -380,6 +392,7 @@ mod tests {
                     row: 2,
                     target: Some(("test".into(), "a \"set\"".into())),
                     record: Some(0xfe00_0000_0000_001b),
+                    of: Some(3),
                 };
                 assert_eq!(letter.rows, LetterRows::These(vec![row]));
                 let before = letter.message(message);
@@ -401,6 +414,7 @@ mod tests {
             namespace: "test".into(),
             set: "s".into(),
             record: 0,
+            of: 1,
         };
         let numbers: Vec<u16> = (3..250).chain([300]).collect();
         let not_done = numbers.iter().copied().map(row).collect();

@@ -284,6 +284,21 @@ impl<'m> Plan<'m> {
         self.rows[row].record as usize
     }
 
+    /// How many rows the message has on each of its records. The rows of a message must be together, and in the order of
+    /// the messages.
+    pub fn rows_by_record(&self, message: usize) -> HashMap<usize, u16> {
+        let begin = self.rows.partition_point(|planned| planned.row.message < message);
+        let own = self.rows[begin..]
+            .iter()
+            .take_while(|planned| planned.row.message == message);
+        let mut counts: HashMap<usize, u16> = HashMap::new();
+        for planned in own {
+            let count = counts.entry(planned.record as usize).or_default();
+            *count = count.saturating_add(1);
+        }
+        counts
+    }
+
     /// A plan with only these rows, in their order.
     pub fn only(&self, rows: &[usize]) -> Plan<'m> {
         let mut plan = Plan::with_capacity(rows.len());

@@ -51,11 +51,15 @@ pub struct NotDone {
     pub set: String,
     /// Which record of the set ([`record_mark`]).
     pub record: u64,
+    /// How many rows the message has on this record, done or not.
+    pub of: u16,
 }
 
 impl NotDone {
-    pub fn of(row: &Row<'_>) -> Self {
+    /// `of`: how many rows the message has on the record of this one.
+    pub fn of(row: &Row<'_>, of: u16) -> Self {
         NotDone {
+            of,
             row: row.number,
             line: row.rules.line,
             namespace: row.target.namespace.clone(),
@@ -144,12 +148,13 @@ impl RowsNotDone {
                 namespace,
                 set,
                 record,
+                of,
             } = each;
             let [namespace, set] = [namespace, set].map(|name| serde_json::Value::from(name.as_str()));
             // Writing to a String cannot fail.
             let _ = write!(
                 json,
-                "{comma}{{\"row\":{row},\"line\":{line},\"namespace\":{namespace},\"set\":{set},\"record\":\"{record:016x}\"}}"
+                "{comma}{{\"row\":{row},\"line\":{line},\"namespace\":{namespace},\"set\":{set},\"record\":\"{record:016x}\",\"of\":{of}}}"
             );
         }
         if rows.len() > ROWS_TOLD_MAX {
@@ -344,6 +349,7 @@ mod tests {
             namespace: "test".into(),
             set: "s".into(),
             record: 0x1b,
+            of: 1,
         };
         RowsNotDone::These(numbers.into_iter().map(row).collect())
     }
@@ -351,7 +357,7 @@ mod tests {
     #[test]
     fn rows_beyond_the_hundredth_are_told_as_ranges() {
         let told = rows((0..250).chain([252])).written().into_owned();
-        let end = "\"set\":\"s\",\"record\":\"000000000000001b\"},{\"more\":151,\"rows\":\"100-249,252\",\
+        let end = "\"set\":\"s\",\"record\":\"000000000000001b\",\"of\":1},{\"more\":151,\"rows\":\"100-249,252\",\
                    \"records\":\"ff8cbaff3bdad8ec\"}]";
         assert!(told.ends_with(end), "{told}");
         assert_eq!(told.matches("\"row\":").count(), 100);

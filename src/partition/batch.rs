@@ -310,7 +310,9 @@ impl<'m, M: SourceMessage> Batch<'m, M> {
         });
         for (message, (refused, mut rows)) in by_message {
             rows.sort_unstable();
-            let not_done = rows.iter().map(|row| NotDone::of(&self.plan.row(*row).row));
+            let counts = self.plan.rows_by_record(message);
+            let of = |row: usize| counts.get(&self.plan.record(row)).copied().unwrap_or_default();
+            let not_done = rows.iter().map(|row| NotDone::of(&self.plan.row(*row).row, of(*row)));
             let mut not_done: Vec<NotDone> = not_done.collect();
             let first = refused[0];
             let in_doubt = refused.iter().any(|each| each.in_doubt);

@@ -1,6 +1,6 @@
 //! What today's configuration makes of a letter, and why it may be refused. It is pure.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::config::model::{Config, Mode};
 use crate::delivery::letter::{Letter, LetterRow, LetterRows};
@@ -8,7 +8,7 @@ use crate::delivery::reject::{record_mark, records_mark};
 use crate::kafka::admin::topic_id::TopicId;
 use crate::message::{Message, Rejection};
 use crate::output::publication::Publication;
-use crate::output::row::{Op, Row, RowAction};
+use crate::output::row::{Op, RecordKey, Row, RowAction};
 use crate::output::{LeftOut, Output, Verdict};
 use crate::processor::Processor as _;
 use crate::replay::totals::Refuse;
@@ -181,10 +181,7 @@ impl<'j> Judge<'j> {
 /// The rows of a message on one record were made to be applied one after another. So all of them that are not done are
 /// replayed, or none is. Rows on other records do not depend on them, and the ledger knows each of them in later runs.
 pub(super) fn leave(rows: &[Row<'_>], wanted: Vec<(OpenRow, bool)>) -> (Vec<OpenRow>, Vec<LeftRow>) {
-    let record = |place: usize| {
-        let row = &rows[place];
-        (&row.target.namespace, &row.target.set, &row.key)
-    };
+    let record = |place: usize| record_of(&rows[place]);
     let causes = wanted.iter().filter(|(_, is_cause)| *is_cause);
     let records: HashSet<_> = causes.map(|(row, _)| record(row.place)).collect();
     let mut open = Vec::with_capacity(wanted.len());
@@ -203,6 +200,36 @@ pub(super) fn leave(rows: &[Row<'_>], wanted: Vec<(OpenRow, bool)>) -> (Vec<Open
     (open, left)
 }
 
+/// What tells the records of a message apart.
+type Record<'r> = (&'r str, &'r str, &'r RecordKey<'r>);
+
+pub(super) fn record_of<'r>(row: &'r Row<'_>) -> Record<'r> {
+    (&row.target.namespace, &row.target.set, &row.key)
+}
+
+/// How many rows a message has on a record.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct RowCount {
+    pub made: u16,
+    /// Those that are left out because their ttl has ended.
+    over: u16,
+}
+
+pub(super) fn row_counts<'r>(rows: &'r [Row<'_>], left_out: &'r [LeftOut<'_>]) -> HashMap<Record<'r>, RowCount> {
+    let mut counts: HashMap<Record<'r>, RowCount> = HashMap::new();
+    for row in rows {
+        let count = counts.entry(record_of(row)).or_default();
+        count.made = count.made.saturating_add(1);
+    }
+    for out in left_out.iter().filter(|out| out.is_over) {
+        let count = counts
+            .entry((&out.target.namespace, &out.target.set, &out.key))
+            .or_default();
+        count.over = count.over.saturating_add(1);
+    }
+    counts
+}
+
 /// The places of the rows that are not done. `None`: the rules make other rows than those that the letter lists. A listed
 /// row whose ttl has ended is finished, if it is the row of that record: `ttl_past = "skip"` leaves nothing to write.
 fn not_done(letter: &Letter<'_>, rows: &[Row<'_>], left_out: &[LeftOut<'_>]) -> Option<Vec<usize>> {
@@ -214,7 +241,14 @@ fn not_done(letter: &Letter<'_>, rows: &[Row<'_>], left_out: &[LeftOut<'_>]) -> 
     let mut places = Vec::with_capacity(listed.len());
     // The rows that have these numbers today, where the letter gives them by number alone.
     let mut further = Vec::new();
-    for LetterRow { row, target, record } in listed {
+    let counts = row_counts(rows, left_out);
+    for LetterRow {
+        row,
+        target,
+        record,
+        of,
+    } in listed
+    {
         let (is, key) = match rows.binary_search_by_key(row, |row| row.number) {
             Ok(place) => {
                 places.push(place);
@@ -236,6 +270,13 @@ fn not_done(letter: &Letter<'_>, rows: &[Row<'_>], left_out: &[LeftOut<'_>]) -> 
             .as_ref()
             .is_none_or(|(namespace, set)| is.namespace == *namespace && is.set == *set);
         if !fits || record.is_some_and(|record| record != mark) {
+            return None;
+        }
+        // A write that was added or removed on the same record gives the row's number to another one.
+        let count = counts.get(&(is.namespace.as_str(), is.set.as_str(), key));
+        let RowCount { made, over } = count.copied().unwrap_or_default();
+        // Rows whose ttl has ended since are among those that the letter has counted.
+        if of.is_some_and(|of| !(made..=made.saturating_add(over)).contains(&of)) {
             return None;
         }
         if target.is_none() {
@@ -271,7 +312,6 @@ pub(super) fn overwrites(op: &Op<'_>) -> bool {
 mod tests {
     use super::*;
     use crate::config;
-    use crate::output::row::RecordKey;
 
     const HEAD: &str = "
 [kafka]
@@ -292,6 +332,7 @@ namespace = \"test\"
             row,
             target: Some(("test".to_owned(), set.to_owned())),
             record: None,
+            of: None,
         }
     }
 
@@ -369,6 +410,7 @@ namespace = \"test\"
             row: 1,
             target: None,
             record: None,
+            of: None,
         };
         assert_eq!(of(LetterRows::These(vec![by_number])), Ok(vec![(1, false)]));
         assert_eq!(of(LetterRows::These(vec![row(1, "s")])), Err("rows_differ"));
@@ -396,6 +438,7 @@ namespace = \"test\"
                 row: 0,
                 target: None,
                 record: None,
+                of: None,
             };
             let listed = match records {
                 None => vec![row(0, "t", record), row(1, "s", None)],
@@ -428,6 +471,32 @@ namespace = \"test\"
         assert_eq!(of(before, &empty, Some(mark), None), Err("rows_differ"));
     }
 
+    /// A write that is added or removed on a record gives the numbers of its rows to others. Time does so to none.
+    #[test]
+    fn a_record_must_have_as_many_rows_as_the_letter_says() {
+        let lives = format!("{COUNTS}ttl = {{ path = \"exp\", as = \"epoch_s\" }}\nttl_past = \"skip\"\n{COUNTS}");
+        let of = |now_s: i64, routes: &str, of| {
+            let listed = LetterRow {
+                of: Some(of),
+                ..row(1, "s")
+            };
+            let letter = letter(LetterRows::These(vec![listed]));
+            parted_at(now_s * 1000, "", routes, &letter, Manner::default()).map(|(open, _)| open)
+        };
+        let (before, after) = (1_799_999_999, 1_800_000_001);
+        assert_eq!(of(before, &lives, 2), Ok(vec![(1, false)]));
+        // It has ended since the letter was made, or before.
+        assert_eq!(of(after, &lives, 2), Ok(vec![(0, false)]));
+        assert_eq!(of(after, &lives, 1), Ok(vec![(0, false)]));
+        assert_eq!(of(after, &lives, 3), Err("rows_differ"));
+        assert_eq!(of(before, &lives, 3), Err("rows_differ"));
+        let added = format!("{COUNTS}{COUNTS}{COUNTS}");
+        assert_eq!(of(before, &added, 2), Err("rows_differ"));
+        // On another record.
+        let other = format!("{COUNTS}{COUNTS}{}", COUNTS.replace("\"s\"", "\"t\""));
+        assert_eq!(of(before, &other, 2), Ok(vec![(1, false)]));
+    }
+
     #[test]
     fn rows_that_are_listed_by_number_alone_are_told_by_one_mark_of_their_records() {
         let two = |key: &str| format!("{COUNTS}{}", COUNTS.replace("\"s\"", "\"t\"").replace("\"id\"", key));
@@ -436,6 +505,7 @@ namespace = \"test\"
             row: 1,
             target: None,
             record: None,
+            of: None,
         };
         let letter = Letter {
             records: Some(records_mark([(1, "test", "t", mark)].into_iter())),

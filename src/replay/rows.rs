@@ -16,7 +16,7 @@ use crate::delivery::write::{Calls, Fatal, Limits, Refused, Unapplied, WriteEnd,
 use crate::kafka::admin::topic_id::TopicId;
 use crate::output::LeftOut;
 use crate::output::row::{Op, RecordKey, Row, RowAction, RowRules, RowTtl};
-use crate::replay::judge::{LeftRow, Open, OpenRow, overwrites};
+use crate::replay::judge::{LeftRow, Open, OpenRow, overwrites, record_of, row_counts};
 use crate::replay::totals::Refuse;
 
 /// A letter whose rows are written.
@@ -431,7 +431,9 @@ fn outcome(plan: &Plan<'_>, number: usize, task: &Task<'_>, found: &Found, kept:
     let rows = refused.iter().map(|refused| refused.row).chain(behind).chain(later);
     let rows = rows.map(|row| &plan.row(row).row);
     let rows = rows.chain(left.iter().map(|row| &task.open.rows[row.place]));
-    let mut not_done: Vec<NotDone> = rows.map(NotDone::of).collect();
+    let counts = row_counts(&task.open.rows, &[]);
+    let of = |row: &Row<'_>| counts.get(&record_of(row)).map_or(0, |count| count.made);
+    let mut not_done: Vec<NotDone> = rows.map(|row| NotDone::of(row, of(row))).collect();
     not_done.sort_unstable_by_key(|row| row.row);
     Outcome::Failed(Box::new(Rejected {
         rejection: rejection_of(first.refusal, true),

@@ -710,8 +710,8 @@ impl Second<'_> {
             limits: database.limits,
             // Not before any letter, whatever the clock of this machine says.
             time: Timestamp::now().as_second().max(newest),
-            // An entry can be of a letter that could not be read.
-            forget_below: if totals.unread.is_empty() {
+            // An entry can be of a letter that could not be read, or that is in the topic of the configuration.
+            forget_below: if totals.unread.is_empty() && source::configured(config) == Some(&self.options.from) {
                 oldest - FORGET_MARGIN_S
             } else {
                 0

@@ -219,6 +219,13 @@ fn a_message_that_is_kept_in_a_file_is_applied_by_a_replay() {
     }
     let detail = letter.header("penstock.detail").unwrap();
     assert!(detail.contains("key_missing: none (line"), "{detail}");
+    // However late the letter is made, it does not let entries of an earlier letter of the file be forgotten.
+    let line: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(&kept).unwrap()).unwrap();
+    let kept_at = line["skipped"]["time"].as_str();
+    assert!(
+        kept_at.is_some() && letter.header("penstock.first_time") == kept_at,
+        "{line}"
+    );
     let mut replay = penstock();
     replay
         .arg("replay")
@@ -226,6 +233,28 @@ fn a_message_that_is_kept_in_a_file_is_applied_by_a_replay() {
         .args(["--from", &dead.name, "--overwrite"]);
     run(&mut replay).assert_code(0);
     assert_eq!(sim.get("test", "users", "a").unwrap().int("n"), Some(7));
+}
+
+/// Two groups can be held by the same message, and the name that is proposed for the file is the same.
+#[test]
+fn a_file_of_another_group_does_not_keep_the_message() {
+    let kafka = Kafka::mock();
+    let (topic, setup) = held(&kafka, ROUTES);
+    let other = Setup {
+        group: format!("{}-other", setup.group),
+        ..setup.clone()
+    };
+    topic.commit(&other.group, 0, 1);
+    let folder = tempfile::tempdir().unwrap();
+    let kept = folder.path().join("kept.json");
+    let to_file = ["--yes", "--to-file", kept.to_str().unwrap()];
+    let place = format!("{}:0:1", topic.name);
+    skip(setup.file().path(), &place, &to_file, 0);
+    let before = std::fs::read(&kept).unwrap();
+    let exited = skip(other.file().path(), &place, &to_file, 64);
+    assert!(exited.output.contains("nothing is overwritten"), "{}", exited.output);
+    assert_eq!(std::fs::read(&kept).unwrap(), before);
+    assert_eq!(topic.committed(&other.group), [Some(1)]);
 }
 
 #[test]

@@ -30,6 +30,8 @@ pub(super) struct Kept {
     /// What the rules of that day said.
     pub reason: String,
     pub detail: String,
+    /// When it was kept.
+    pub time: Option<Timestamp>,
 }
 
 /// Writes the file, and returns where the message is.
@@ -38,11 +40,12 @@ pub(super) fn keep_in_file(file: &Path, held: &Held, topic_id: Option<&str>, con
     let name = shown(file);
     match write_new(file, line.as_bytes()) {
         Ok(()) => {}
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => match has_message(file, held, config) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => match has_message(file, held, topic_id, config) {
             Ok(true) => return Ok(format!("in {name} (which had it already)")),
             Ok(false) => {
                 return Err(refuse(&format!(
-                    "{name} is there already and is not this message, and nothing is overwritten; name another file"
+                    "{name} is there already and does not keep this message of this group, and nothing is overwritten; \
+                     name another file"
                 )));
             }
             Err(error) => return Err(refuse(&format!("{name}: cannot be read: {error}"))),
@@ -98,11 +101,13 @@ fn of_line(line: &str, config: &Config) -> Result<Kept, String> {
         })?,
         detail: text("detail").unwrap_or_default(),
         reason,
+        time: text("time").and_then(|time| time.parse().ok()),
     })
 }
 
-/// Whether a call before this one has kept the message in this file, whole.
-fn has_message(file: &Path, held: &Held, config: &Config) -> io::Result<bool> {
+/// Whether a call before this one has kept the message in this file, whole, for this group. A file of another group would
+/// become a letter that this one does not replay.
+fn has_message(file: &Path, held: &Held, topic_id: Option<&str>, config: &Config) -> io::Result<bool> {
     let expected = held.message.exact_envelope(config.kafka.format);
     // More than this message, and what is told of it.
     let mut text = String::new();
@@ -113,8 +118,12 @@ fn has_message(file: &Path, held: &Held, config: &Config) -> io::Result<bool> {
     if !opened.metadata()?.is_file() || opened.take(most).read_to_string(&mut text).is_err() {
         return Ok(false);
     }
-    let is_whole = text.ends_with('\n') && serde_json::from_str::<Value>(&text).is_ok();
-    if is_whole && text.starts_with(&format!("{{\"message\":{expected},")) {
+    let is_of_group = text.ends_with('\n')
+        && of_line(text.trim_end(), config).is_ok_and(|kept| {
+            let of = (kept.group.as_str(), kept.topic_id.as_deref(), kept.guard_epoch);
+            of == (&config.kafka.group, topic_id, config.run.guard_epoch)
+        });
+    if is_of_group && text.starts_with(&format!("{{\"message\":{expected},")) {
         // The call before may have been killed before it was on disk.
         sync(&OpenOptions::new().write(true).open(file)?, file)?;
         return Ok(true);
@@ -189,9 +198,12 @@ mod tests {
                 guard_epoch: 3,
                 reason: "key_missing".to_owned(),
                 detail: "no key".to_owned(),
+                time: None,
             };
             let line = file_line(&held, id, &config);
-            assert_eq!(of_line(line.trim_end(), &config), Ok(expected));
+            let kept = of_line(line.trim_end(), &config).unwrap();
+            assert!(kept.time.is_some(), "{line}");
+            assert_eq!(Kept { time: None, ..kept }, expected);
         }
     }
 

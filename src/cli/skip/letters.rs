@@ -30,6 +30,8 @@ pub(super) fn letter_of(
     let origin = MessageOrigin {
         topic_id: kept.topic_id.as_deref(),
         guard_epoch: kept.guard_epoch,
+        // A letter that was made of the file before may be gone, and what a replay of it has entered must stay.
+        first_time: kept.time,
         ..origin(&kept.group, config)
     };
     let Kept { reason, detail, .. } = kept;
