@@ -212,7 +212,7 @@ impl Results {
         })
     }
 
-    /// Writes JSON and charts. `on_page`: also the page of figures, with the charts beside it.
+    /// Writes JSON and charts. `on_page`: also the page of figures, with its charts in `charts` beside it.
     pub fn write(&self, gates: &Gates, on_page: bool) -> Result<(), Box<dyn Error>> {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         write_json(&root.join(JSON_FILE), &self.json(gates))?;
@@ -220,14 +220,14 @@ impl Results {
         if on_page {
             let page = root.join(PAGE);
             let folder = page.parent().ok_or("the page has no folder")?;
-            let charts = self.charts(folder)?;
+            let charts = self.charts(&folder.join("charts"))?;
             let mut content = self.machine.markdown();
             for (title, table) in self.tables(gates) {
                 content += &format!("\n### {title}\n\n{}", table.markdown());
             }
             content += &format!("\n{}\n\n### Charts\n", self.dead_letter());
             for (file, title) in charts {
-                content += &format!("\n![{title}]({file})\n");
+                content += &format!("\n![{title}](charts/{file})\n");
             }
             write_between(&page, "make bench", &content)?;
         }
