@@ -240,8 +240,10 @@ pub fn unread(topic: &str, span: &Span) -> String {
     let first = message::place(topic, span.partition, span.begin);
     format!(
         "not read: {first} to {}: a transaction of another producer is open there and hides what is behind it; end it, \
-         and start this again (kafka-transactions.sh find-hanging names it; a log that was cut looks the same)",
-        span.end - 1
+         and start this again (kafka-transactions.sh describe-producers --topic {topic} --partition {} shows who has \
+         it open, and list names it; a log that was cut looks the same)",
+        span.end - 1,
+        span.partition
     )
 }
 
@@ -487,6 +489,9 @@ mod tests {
         assert_eq!((totals.exit(), totals.why_left()), (Exit::Found, None));
         let told = "\nnot read: dead:2:7 to 9: a transaction of another producer is open there";
         assert!(totals.text("dead").contains(told), "{}", totals.text("dead"));
+        // The command that shows such a transaction while its producer lives.
+        let command = "describe-producers --topic dead --partition 2 ";
+        assert!(totals.text("dead").contains(command), "{}", totals.text("dead"));
     }
 
     #[test]
