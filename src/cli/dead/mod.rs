@@ -26,7 +26,7 @@ use super::{json, load_to_connect, newest, refuse};
 use crate::aerospike::chain;
 use crate::config::model::{Config, Format};
 use crate::delivery::letter::Letter;
-use crate::kafka::admin::newest::{NewestError, Span, read_through, whole};
+use crate::kafka::admin::newest::{NewestError, Span, Step, read_through, waits, whole};
 use crate::message::{self, Message};
 use crate::replay::reasons::Reasons;
 use crate::replay::selection::{self, Selection};
@@ -89,9 +89,14 @@ fn listed(arguments: &Dead, config: &Config, topic: &str, selection: &Selection)
     // The newest letters that are selected: the oldest of them on top.
     let mut shown: BinaryHeap<Reverse<(Timestamp, Place)>> = BinaryHeap::new();
     let show = usize::try_from(arguments.show.unwrap_or(0)).unwrap_or(usize::MAX);
-    let read = read_through(&config.kafka, topic, &spans, &mut |message| {
-        let Some(message) = message else {
-            return ControlFlow::Continue(());
+    let read = read_through(&config.kafka, topic, &spans, &mut |step| {
+        let message = match step {
+            Step::Message(message) => message,
+            Step::Nothing => return ControlFlow::Continue(()),
+            Step::Waits(span) => {
+                let _ = writeln!(io::stderr().lock(), "{}", waits(&visible(topic), &span));
+                return ControlFlow::Continue(());
+            }
         };
         let place = Place {
             partition: message.partition,
@@ -168,8 +173,8 @@ fn print_letters(config: &Config, topic: &str, places: &BTreeSet<Place>) -> Resu
         }
     }
     let mut out = io::stdout().lock();
-    let read = read_through(&config.kafka, topic, &spans, &mut |message| {
-        let Some(message) = message else {
+    let read = read_through(&config.kafka, topic, &spans, &mut |step| {
+        let Step::Message(message) = step else {
             return ControlFlow::Continue(());
         };
         let place = Place {
