@@ -323,7 +323,7 @@ fn first_pass(
         }
         if let Some(refuse) = judge.refusal(&letter) {
             if selection.takes(&letter) {
-                count(&mut totals.refused, (refuse, 0), place, "");
+                count(&mut totals.refused, (refuse, 0), place, &judge.about(refuse, &letter));
             } else {
                 totals.unselected += 1;
             }
