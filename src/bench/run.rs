@@ -168,6 +168,14 @@ pub struct Source {
     pub absent: Vec<String>,
 }
 
+impl Source {
+    /// How many topics have these partitions. 0: the number of partitions is only assumed.
+    fn topics_told(&self) -> usize {
+        let there: usize = self.topics.iter().map(|(_, spans)| spans.len()).sum();
+        if there == self.partitions { self.topics.len() } else { 0 }
+    }
+}
+
 /// Reads the newest messages of the topics. Joins no group, commits nothing.
 ///
 /// # Errors
@@ -545,6 +553,7 @@ impl Ready<'_> {
             facts: Facts {
                 messages: self.made.messages,
                 partitions: self.source.partitions,
+                topics: self.source.topics_told(),
                 cores: std::thread::available_parallelism().map_or(1, usize::from),
                 configured: self.configured(),
                 now: None,

@@ -23,6 +23,8 @@ pub struct Facts {
     pub messages: u64,
     /// Partitions of the topics.
     pub partitions: usize,
+    /// How many topics these are. 0: the number of partitions is only assumed.
+    pub topics: usize,
     /// Processors that this process may use.
     pub cores: usize,
     /// What the configuration says now.
@@ -335,9 +337,14 @@ fn setting_words(facts: &Facts) -> Vec<String> {
 /// How many threads are needed.
 fn workers(facts: &Facts, limit: Limit) -> String {
     let partitions = facts.partitions;
+    let have = match facts.topics {
+        0 => "This assumes topics with",
+        1 => "The topic has",
+        _ => "The topics have",
+    };
     let of_topic = match partitions {
-        1 => "The topics have 1 partition".to_owned(),
-        more => format!("The topics have {more} partitions"),
+        1 => format!("{have} 1 partition"),
+        more => format!("{have} {more} partitions"),
     };
     let Some(enough) = at_knee(&facts.threads) else {
         return format!("{of_topic}, and so the service has as many threads, over all processes.");
@@ -350,9 +357,10 @@ fn workers(facts: &Facts, limit: Limit) -> String {
             count(enough.messages_per_s)
         ),
         std::cmp::Ordering::Greater => format!(
-            "{of_topic}. One process would use {needed}: the rate rises up to there, to {} messages/s. A topic can be given \
-             more partitions; its keys then go to other partitions.",
-            count(enough.messages_per_s)
+            "{of_topic}. One process would use {needed}: the rate rises up to there, to {} messages/s{}. A topic can be \
+             given more partitions; its keys then go to other partitions.",
+            count(enough.messages_per_s),
+            settings_of_more(facts, enough)
         ),
         std::cmp::Ordering::Equal if partitions > needed => {
             format!("{of_topic}. The rate rises up to {needed} threads, the most that were measured (--max-threads).")
@@ -365,6 +373,15 @@ fn workers(facts: &Facts, limit: Limit) -> String {
             100.0 * ENOUGH
         ),
     }
+}
+
+/// What more threads were measured with, beside the recommended settings: each of them fills a batch of its own.
+fn settings_of_more(facts: &Facts, enough: &Point) -> String {
+    let rows = enough.settings.rows_in_flight;
+    if rows <= recommended(facts).rows_in_flight {
+        return String::new();
+    }
+    format!(". With them, set run.rows_in_flight_max = {rows}: that was measured")
 }
 
 fn capital(text: &str) -> String {
@@ -461,6 +478,7 @@ mod tests {
         Facts {
             messages: 20_000,
             partitions: 4,
+            topics: 2,
             cores: 16,
             configured: point(4, 200, 0.0).settings,
             now: Some(point(4, 200, 20_000.0)),
@@ -594,6 +612,38 @@ mod tests {
             "Another process adds nothing",
         ] {
             assert!(told.contains(part), "no {part:?} in:\n{told}");
+        }
+    }
+
+    /// The rate of more threads needs the settings that it was measured with.
+    #[test]
+    fn more_partitions_are_recommended_with_the_rows_in_flight_that_they_need() {
+        let mut more = facts();
+        more.threads[3].messages_per_s = 39_000.0;
+        let told = words(&more).join("\n");
+        assert!(told.contains("One process would use 8"), "{told}");
+        assert!(!told.contains("With them"), "{told}");
+        more.threads[3].settings.rows_in_flight = 16_000;
+        let told = words(&more).join("\n");
+        let needed = "to 39,000 messages/s. With them, set run.rows_in_flight_max = 16000: that was measured.";
+        assert!(told.contains(needed), "{told}");
+    }
+
+    #[test]
+    fn the_number_of_partitions_is_told_as_what_it_is() {
+        for (topics, partitions, told) in [
+            (2, 4, "The topics have 4 partitions"),
+            (1, 4, "The topic has 4 partitions"),
+            (1, 1, "The topic has 1 partition,"),
+            (0, 16, "This assumes topics with 16 partitions"),
+        ] {
+            let facts = Facts {
+                topics,
+                partitions,
+                threads: Vec::new(),
+                ..facts()
+            };
+            assert!(workers(&facts, Limit::Database).starts_with(told));
         }
     }
 

@@ -207,7 +207,7 @@ time when the letter was made. No group is joined, nothing is committed.
 
 Exit codes:
   0   letters were found
-  1   none were found
+  1   none were found, or a part of the topic could not be read
   64  no topic is configured or named, or there is no such topic or reason
   69  Kafka is not reached within run.start_timeout (10 s if it sets none)
   77  access is refused

@@ -101,6 +101,9 @@ pub(super) fn replay_letters(arguments: &Replay) -> Exit {
         },
         dry_run: arguments.dry_run,
     };
+    if let Some(mistake) = options.selection.mistake() {
+        return refuse(&mistake);
+    }
     let shown = Shown::new(arguments.quiet);
     let ended = replay(&config, &mapping, &options, &stop, &shown);
     screen::erase();

@@ -123,9 +123,6 @@ pub(super) fn skip_message(arguments: &Skip) -> Exit {
         Err(why) => return refuse(&why),
     };
     let may_ask = io::stdin().is_terminal() && io::stderr().is_terminal();
-    if !arguments.yes && !may_ask {
-        return refuse("without a terminal it asks nobody: add --yes to skip the message");
-    }
     let mapping = match Mapping::compile(&config) {
         Ok(mapping) => mapping,
         Err(error) => {
@@ -133,7 +130,7 @@ pub(super) fn skip_message(arguments: &Skip) -> Exit {
             return Exit::Panic;
         }
     };
-    skip(arguments, &config, &mapping, place, &keep).unwrap_or_else(|exit| exit)
+    skip(arguments, may_ask, &config, &mapping, place, &keep).unwrap_or_else(|exit| exit)
 }
 
 /// What the call asks for.
@@ -226,7 +223,14 @@ fn file_name(place: &Place) -> String {
     format!("{}-{}-{}.json", place.topic, place.partition, place.offset)
 }
 
-fn skip(arguments: &Skip, config: &Config, mapping: &Mapping, place: &Place, keep: &Keep<'_>) -> Result<Exit, Exit> {
+fn skip(
+    arguments: &Skip,
+    may_ask: bool,
+    config: &Config,
+    mapping: &Mapping,
+    place: &Place,
+    keep: &Keep<'_>,
+) -> Result<Exit, Exit> {
     let view = newest::reach(config)?;
     if view.absent.contains(&place.topic) {
         return Err(refused(&format!("kafka: there is no topic {}", place.topic)));
@@ -259,6 +263,11 @@ fn skip(arguments: &Skip, config: &Config, mapping: &Mapping, place: &Place, kee
         Keep::Letter(letter)
     });
     let keep = letter.as_ref().unwrap_or(asked);
+    if !arguments.yes && !may_ask {
+        return Err(refuse(
+            "without a terminal it asks nobody: add --yes to skip the message",
+        ));
+    }
     if !arguments.yes && !is_wanted(keep)? {
         tell("nothing was done");
         return Ok(Exit::Found);

@@ -11,6 +11,7 @@ use crate::output::publication::Publication;
 use crate::output::row::{Op, RecordKey, Row, RowAction};
 use crate::output::{LeftOut, Output, Verdict};
 use crate::processor::Processor as _;
+use crate::replay::reasons::shown;
 use crate::replay::totals::Refuse;
 use crate::rules::mapping::{Mapping, TopicMapping};
 
@@ -99,6 +100,22 @@ impl<'j> Judge<'j> {
             Some(Refuse::RowsUnlisted)
         } else {
             None
+        }
+    }
+
+    /// What a refusal is about, for a terminal: headers can be forged. Empty: its word says all.
+    pub fn about(&self, refuse: Refuse, letter: &Letter<'_>) -> String {
+        match refuse {
+            Refuse::OtherGroup => format!("its group is {}", shown(letter.group)),
+            Refuse::OtherTopic => format!("its topic is {}", shown(letter.topic)),
+            Refuse::OtherEpoch => {
+                let of = letter.guard_epoch.unwrap_or_default();
+                format!(
+                    "its guard_epoch is {of}, the configuration's is {}",
+                    self.config.run.guard_epoch
+                )
+            }
+            _ => String::new(),
         }
     }
 

@@ -25,6 +25,8 @@ pub mod judge;
 mod rows;
 // A letter of a batch.
 mod owned;
+// The causes in words of letters with the same reason.
+pub mod details;
 // What became of the letters.
 pub mod totals;
 // The run itself.

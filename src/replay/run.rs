@@ -16,7 +16,7 @@ use crate::delivery::pressure::{Gate, Pressure};
 use crate::delivery::publish::{Outbox, PublishCalls, PublishEnd};
 use crate::delivery::reject::{MessageOrigin, Rejected, RowsNotDone, dead_letter};
 use crate::delivery::write::{Calls, Fatal, Limits};
-use crate::kafka::admin::newest::{NewestError, Span, read_through, whole};
+use crate::kafka::admin::newest::{NewestError, Span, Step, read_through, waits, whole};
 use crate::kafka::admin::probe::{ClusterView, ProbeError, probe};
 use crate::kafka::admin::topic_id::TopicId;
 use crate::kafka::admin::topic_ids::{ReadError, TopicIds};
@@ -293,11 +293,14 @@ fn first_pass(
     let of: u64 = spans.iter().map(length).sum();
     let mut full = false;
     let mut passed = 0;
-    let unread = read_through(&judge.config.kafka, &options.from, spans, &mut |message| {
+    let unread = read_through(&judge.config.kafka, &options.from, spans, &mut |step| {
         if stop.requested() {
             return ControlFlow::Break(());
         }
-        let Some(message) = message else {
+        let Step::Message(message) = step else {
+            if let Step::Waits(span) = step {
+                watch.tell(&waits(&options.from, &span));
+            }
             watch.progress(Stage::Reading, passed, of, None);
             return ControlFlow::Continue(());
         };
@@ -320,7 +323,7 @@ fn first_pass(
         }
         if let Some(refuse) = judge.refusal(&letter) {
             if selection.takes(&letter) {
-                count(&mut totals.refused, (refuse, 0), place, "");
+                count(&mut totals.refused, (refuse, 0), place, &judge.about(refuse, &letter));
             } else {
                 totals.unselected += 1;
             }
@@ -513,11 +516,14 @@ impl Second<'_> {
             flushed
         };
         let kafka = &self.judge.config.kafka;
-        let read = read_through(kafka, &self.options.from, spans, &mut |message| {
+        let read = read_through(kafka, &self.options.from, spans, &mut |step| {
             if self.stop.requested() {
                 return ControlFlow::Break(());
             }
-            let Some(message) = message else {
+            let Step::Message(message) = step else {
+                if let Step::Waits(span) = step {
+                    self.watch.tell(&waits(&self.options.from, &span));
+                }
                 self.look_out();
                 self.show(None);
                 return ControlFlow::Continue(());

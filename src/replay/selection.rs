@@ -21,6 +21,13 @@ pub struct Selection {
 }
 
 impl Selection {
+    /// What is wrong with it: no letter can match.
+    #[must_use]
+    pub fn mistake(&self) -> Option<String> {
+        let (since, until) = self.since.zip(self.until)?;
+        (since >= until).then(|| format!("--since is not before --until, so no letter can match: {since} and {until}"))
+    }
+
     /// Whether the letter is selected, apart from the limit.
     pub fn takes(&self, letter: &Letter<'_>) -> bool {
         !self.is_before(letter)

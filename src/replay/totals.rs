@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use crate::kafka::admin::newest::Span;
 use crate::message;
+use crate::replay::details::Details;
 use crate::replay::index::Place;
 use crate::util::exit::Exit;
 
@@ -90,8 +91,8 @@ impl Refuse {
 pub struct Example {
     pub count: u64,
     pub place: Place,
-    /// The cause in words, or empty.
-    pub detail: String,
+    /// The causes in words, each of which may be empty.
+    pub details: Details,
     /// Of letters of which some rows are left: how many rows they list as not done, and how many of those are done.
     pub rows: u64,
     pub rows_done: u64,
@@ -227,11 +228,12 @@ pub(super) fn count<'c, K: Ord>(
     let example = counts.entry(key).or_insert_with(|| Example {
         count: 0,
         place,
-        detail: detail.to_owned(),
+        details: Details::default(),
         rows: 0,
         rows_done: 0,
     });
     example.count += 1;
+    example.details.add(detail, place);
     example
 }
 
@@ -240,8 +242,10 @@ pub fn unread(topic: &str, span: &Span) -> String {
     let first = message::place(topic, span.partition, span.begin);
     format!(
         "not read: {first} to {}: a transaction of another producer is open there and hides what is behind it; end it, \
-         and start this again (kafka-transactions.sh find-hanging names it; a log that was cut looks the same)",
-        span.end - 1
+         and start this again (kafka-transactions.sh describe-producers --topic {topic} --partition {} shows who has \
+         it open, and list names it; a log that was cut looks the same)",
+        span.end - 1,
+        span.partition
     )
 }
 
@@ -314,11 +318,17 @@ impl Totals {
             "failed again"
         };
         let at = |place: Place| format!("e.g. {}", message::place(topic, place.partition, place.offset));
+        // A line for each further cause, below the number.
+        let more_of = |details: &Details| -> String {
+            let more = details.more(topic).into_iter();
+            more.map(|told| format!("\n            {told}")).collect()
+        };
         for (reason, example) in &self.failed {
             let Example {
-                count, place, detail, ..
+                count, place, details, ..
             } = example;
-            line(*count, again, &format!(": {reason}, {}: {detail}", at(*place)));
+            let told = format!(": {reason}, {}: {}", at(*place), details.first());
+            line(*count, again, &(told + &more_of(details)));
         }
         for ((why, of_line), example) in &self.refused {
             let of_line = match of_line {
@@ -326,12 +336,11 @@ impl Totals {
                 line => format!(" (the write at line {line})"),
             };
             let Example {
-                count, place, detail, ..
+                count, place, details, ..
             } = example;
-            let detail = if detail.is_empty() {
-                String::new()
-            } else {
-                format!(": {detail}")
+            let detail = match details.first() {
+                "" => String::new(),
+                detail => format!(": {detail}"),
             };
             let mut more = format!(": {}{of_line}, {}{detail}; {}", why.word(), at(*place), why.meaning());
             if example.rows > 0 {
@@ -340,6 +349,7 @@ impl Totals {
                 // Writing to a string cannot fail.
                 let _ = write!(more, "; {rows_done} of {rows} row(s) {are} done");
             }
+            more.push_str(&more_of(details));
             line(*count, "refused", &more);
         }
         line(self.superseded, "superseded by a newer letter of the same message", "");
@@ -409,7 +419,7 @@ mod tests {
     #[test]
     fn the_account_names_each_outcome_with_an_example() {
         let mut totals = Totals {
-            read: 14,
+            read: 15,
             superseded: 1,
             unselected: 2,
             over_limit: 1,
@@ -426,8 +436,8 @@ mod tests {
             ..Totals::default()
         };
         let at = |offset| Place { partition: 3, offset };
-        for offset in [5, 6] {
-            count(&mut totals.failed, "database".to_owned(), at(offset), "too large");
+        for (offset, detail) in [(5, "too large"), (6, "no such set"), (4, "too large")] {
+            count(&mut totals.failed, "database".to_owned(), at(offset), detail);
         }
         count(&mut totals.refused, (Refuse::Later, 12), at(7), "");
         count(
@@ -442,12 +452,13 @@ mod tests {
         assert_eq!(totals.exit(), Exit::Found);
         assert_eq!(
             totals.text("dead"),
-            "14 letter(s) read from dead
+            "15 letter(s) read from dead
           2 written
           1 already written by an earlier replay
           1 stale: the records have newer versions
           1 filtered by today's rules
-          2 failed again: database, e.g. dead:3:5: too large
+          3 failed again: database, e.g. dead:3:5: too large
+            of these 1 with another detail, e.g. dead:3:6: no such set
           1 refused: not_a_letter, e.g. dead:3:8: it has no header of a dead letter; it cannot be read as a \
              dead letter of Penstock
           1 refused: later_message (the write at line 12), e.g. dead:3:7; a later message has written its \
@@ -487,6 +498,9 @@ mod tests {
         assert_eq!((totals.exit(), totals.why_left()), (Exit::Found, None));
         let told = "\nnot read: dead:2:7 to 9: a transaction of another producer is open there";
         assert!(totals.text("dead").contains(told), "{}", totals.text("dead"));
+        // The command that shows such a transaction while its producer lives.
+        let command = "describe-producers --topic dead --partition 2 ";
+        assert!(totals.text("dead").contains(command), "{}", totals.text("dead"));
     }
 
     #[test]

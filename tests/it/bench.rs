@@ -445,7 +445,7 @@ fn messages_come_from_a_file_and_without_any_there_is_nothing_to_measure() {
     let done = run(&mut command(&file, &from_file));
     done.assert_code(0);
     assert_says(&done, "messages  2 from the file; Kafka is not asked");
-    assert_says(&done, "The topics have 3 partitions");
+    assert_says(&done, "This assumes topics with 3 partitions");
     scene.assert_clean();
 
     std::fs::write(&path, "").unwrap();
@@ -465,9 +465,12 @@ fn messages_come_from_a_file_and_without_any_there_is_nothing_to_measure() {
     );
 
     // Nobody says yes.
-    let silent = run(&mut command(&file, &[]));
+    std::fs::write(&path, "{\"id\": \"a\", \"other\": \"b\", \"n\": 1}\n").unwrap();
+    let silent = run(&mut command(&file, &["--messages-from", name]));
     silent.assert_code(64);
     assert_says(&silent, "add --yes");
+    // The plan comes first.
+    assert_says(&silent, "writes    to the set penstock_bench");
     let other = run(&mut command(&file, &[&QUICK[..], &["--topic", "nothing"]].concat()));
     other.assert_code(64);
     scene.assert_untouched();

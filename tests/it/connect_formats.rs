@@ -235,7 +235,7 @@ fn a_message_of_the_event_router_is_one_string_or_an_object() {
             [(json!(1), json!({ "customer": 123, "event": "4d47e190" }))]
         );
     }
-    assert_rejected(&told[2], "empty_payload", "the text in the string the payload is empty");
+    assert_rejected(&told[2], "empty_payload", "the text of the payload is empty");
     assert_rejected(&told[3], "not_json", "at byte 0 of this text");
     // With the schema of a string around it.
     let file = file.replace("{ path = \"\", as", "{ path = \"payload\", as");

@@ -47,6 +47,42 @@ fn lettered(kafka: &Kafka, topic: &Topic, dead: &Topic) -> Setup {
     setup
 }
 
+/// Mending one rule must not look like mending all of them.
+#[test]
+fn two_causes_with_one_reason_are_both_told() {
+    let kafka = Kafka::mock();
+    let (topic, letters) = (kafka.topic("events", 1), kafka.topic("dead", 1));
+    let sim = simulator();
+    let messages =
+        [(0, "a"), (1, ""), (0, "b"), (1, "")].map(|(n, user)| format!(r#"{{"id": "k", "n": {n}, "user": "{user}"}}"#));
+    let sents: Vec<Sent<'_>> = messages.iter().map(|payload| sent("k", payload)).collect();
+    topic.produce(0, &sents);
+    let require = "[[route]]\nrequire = [\"n > 0\", \"size(user) > 0\"]";
+    let reject = format!(
+        "{}\n[reject]\naction = \"dead_letter\"\ntopic = \"{}\"\n",
+        ROUTES.replace("[[route]]", require),
+        letters.name
+    );
+    let setup = Setup::new(&kafka, &topic, sim.addr()).routes(&reject);
+    Service::run_to_the_ends_of(&topic, &setup);
+    let file = setup.file();
+    let out = dead(file.path(), &[], 0).out;
+    let (first, second) = ("require \"n > 0\"", "require \"size(user) > 0\"");
+    let more = format!("of these 2 with another detail, e.g. {}:0:1: {second}", letters.name);
+    for told in ["letters: 4 ", first, &more] {
+        assert!(out.contains(told), "{told:?} is not in\n{out}");
+    }
+    let json: Value = serde_json::from_str(&dead(file.path(), &["--json"], 0).out).unwrap();
+    let details = &json["groups"][0]["details"];
+    assert_eq!((&details[0]["letters"], &details[1]["letters"]), (&2.into(), &2.into()));
+    // Replaying them with the same rules tells both, too.
+    let replayed = call(penstock().arg("replay").arg(file.path()).arg("--dry-run"), "");
+    replayed.assert_code(1);
+    for told in ["4 would be rejected again: require", first, &more] {
+        assert!(replayed.out.contains(told), "{}", replayed.told());
+    }
+}
+
 #[test]
 fn dead_letters_are_counted_by_reason_and_shown_only_when_asked_for() {
     let kafka = Kafka::mock();
@@ -103,6 +139,8 @@ fn dead_letters_are_counted_by_reason_and_shown_only_when_asked_for() {
     // Letters that are not selected, and topics without letters.
     dead(path, &["--until", "2h"], 1);
     dead(path, &["--since", "2h"], 0);
+    let never = dead(path, &["--since", "1h", "--until", "2h"], 64);
+    assert!(never.err.contains("--since is not before --until"), "{}", never.err);
     let absent = dead(path, &["--from", "no-such-topic"], 64);
     let told = format!("there is no topic no-such-topic: the configuration's topic of dead letters is {dead_name} ");
     assert!(absent.err.contains(&told), "{}", absent.err);

@@ -285,6 +285,20 @@ fn samples_come_from_standard_input_and_their_topic_from_their_envelope() {
         "{}",
         called.err
     );
+    // A record that two messages write is one record. The note on a message without payload is one sentence.
+    let again = format!(
+        "{one}{}{{\"topic\":\"orders\",\"key\":\"k1\",\"payload\":null}}\n",
+        line("orders", 1)
+    );
+    let called = call(folder.path(), &["init", "--from", "-", "--envelope"], &again);
+    called.assert_code(0);
+    let told = "tried on the 7 samples: 7 would be written as 5 record(s)";
+    assert!(called.err.contains(told), "{}", called.err);
+    assert!(
+        called.out.contains("the key is gone") && !called.out.contains(".:"),
+        "{}",
+        called.out
+    );
     let two = format!("{one}{}", line("others", 9));
     let called = call(folder.path(), &["init", "--from", "-", "--envelope"], &two);
     assert!(

@@ -486,6 +486,7 @@ fn what_cannot_be_replayed_is_counted_and_named() {
     assert_says(&refused, "2 written");
     assert_says(&refused, "1 refused: not_a_letter");
     // Another group, and rules that make other rows.
+    let group = scene.setup.group.clone();
     let other = Scene {
         setup: Setup {
             group: "somebody else".into(),
@@ -496,6 +497,8 @@ fn what_cannot_be_replayed_is_counted_and_named() {
     let refused = replay(&other, &mended(), &[]);
     refused.assert_code(1);
     assert_says(&refused, "2 refused: other_group");
+    let named = format!(": its group is {group}; another consumer group rejected it");
+    assert!(refused.output.contains(&named), "{}", refused.output);
     // An unguarded write that sets.
     let scene = Scene::new(sim.addr(), 1);
     scene.produce(0..6, 2);

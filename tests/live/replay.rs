@@ -273,10 +273,15 @@ fn letters_behind_an_open_transaction_are_named_and_an_aborted_one_makes_no_lett
 
     // A letter, the aborted copy, its marker, the open message, a letter. The first one is the last that could be read.
     let hidden = format!("not read: {}:0:1 to 4: a transaction", dead.name);
+    let producers = format!("describe-producers --topic {} --partition 0", dead.name);
+    let waits = format!("waiting up to 20 s for {}:0:1: ", dead.name);
     for (name, told) in [("dead", "1 letters of 1 messages"), ("replay", "1 written")] {
         let exited = call(name, &[]);
         exited.assert_code(1);
-        assert_says(&exited, &hidden);
+        for said in [&hidden, &waits] {
+            assert_says(&exited, said);
+        }
+        assert!(exited.output.contains(&producers), "{}", exited.output);
         assert!(exited.output.contains(told), "{}", exited.output);
     }
     assert_eq!(

@@ -101,9 +101,6 @@ pub(super) fn bench(arguments: &Bench) -> Exit {
         return Exit::Panic;
     }
     let may_ask = io::stdin().is_terminal() && io::stderr().is_terminal() && !is_stdin(&arguments.file);
-    if !arguments.yes && !arguments.clean && !may_ask {
-        return refuse("without a terminal it asks nobody: add --yes to write to the scratch set");
-    }
     let Some(config) = load_to_connect(&arguments.file) else {
         return Exit::Configuration;
     };
@@ -131,7 +128,7 @@ pub(super) fn bench(arguments: &Bench) -> Exit {
     let shown = Shown::new(arguments.quiet);
     let exit = match arguments.clean {
         true => clean_only(&config, &mapping, &stop, &shown),
-        false => measure(arguments, &config, &mapping, &stop, &shown),
+        false => measure(arguments, may_ask, &config, &mapping, &stop, &shown),
     };
     let exit = exit.unwrap_or_else(|failure| {
         screen::erase();
@@ -153,7 +150,14 @@ fn clean_only(config: &Config, mapping: &Mapping, stop: &Stop, shown: &Shown) ->
     Ok(Exit::Stopped)
 }
 
-fn measure(arguments: &Bench, config: &Config, mapping: &Mapping, stop: &Stop, shown: &Shown) -> Result<Exit, Failure> {
+fn measure(
+    arguments: &Bench,
+    may_ask: bool,
+    config: &Config,
+    mapping: &Mapping,
+    stop: &Stop,
+    shown: &Shown,
+) -> Result<Exit, Failure> {
     let mut source = match &arguments.messages_from {
         Some(path) => from_file(path, arguments, config)?,
         None => read_topics(config, arguments.topic.as_deref(), stop)?,
@@ -170,6 +174,12 @@ fn measure(arguments: &Bench, config: &Config, mapping: &Mapping, stop: &Stop, s
     };
     let ready = prepare(config, mapping, &source, &options, stop)?;
     tell(&announcement(&ready, &source, &options));
+    if !arguments.yes && !may_ask {
+        return Err(Failure::new(
+            Exit::Usage,
+            "without a terminal it asks nobody: add --yes to write to the scratch set".to_owned(),
+        ));
+    }
     if !arguments.yes && !is_wanted()? {
         tell("nothing was written");
         return Ok(Exit::Found);
@@ -373,15 +383,25 @@ fn text(report: &Report, ready: &Ready<'_>, source: &Source) -> String {
     }
     if !facts.in_flight.is_empty() {
         text.push('\n');
+        // More than all threads can have make no difference.
+        let most = own.threads * to.batch_rows;
         text.push_str(&chart::table(
             &format!(
-                "Rows in flight (run.rows_in_flight_max), {} threads, {} rows in a batch call",
-                own.threads, to.batch_rows
+                "Rows in flight (run.rows_in_flight_max), {} threads, {} rows in a batch call{}",
+                own.threads,
+                to.batch_rows,
+                if own.rows_in_flight > most {
+                    format!(
+                        "\n({} are configured, but these threads have at most {most})",
+                        own.rows_in_flight
+                    )
+                } else {
+                    String::new()
+                }
             ),
             &facts.in_flight,
             |point| point.settings.rows_in_flight,
-            // More than all threads can have make no difference.
-            own.rows_in_flight.min(own.threads * to.batch_rows),
+            own.rows_in_flight.min(most),
             None,
         ));
     }

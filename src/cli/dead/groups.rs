@@ -3,8 +3,8 @@
 //! A message may have several letters: a crash can repeat one, and a replay that fails makes another. All are counted
 //! as letters; as a message it counts once, in the group of its newest letter.
 //!
-//! Memory: [`GROUPS_MAX`] groups, each of about 1 KiB (20 KiB if all of its texts are forged), and [`MESSAGES_MAX`]
-//! messages in a table of 2^20 places of 41 bytes (and one half as large while it grows): 85 MiB at most. What the
+//! Memory: [`GROUPS_MAX`] groups, each of about 1 KiB (36 KiB if all of its texts are forged), and [`MESSAGES_MAX`]
+//! messages in a table of 2^20 places of 41 bytes (and one half as large while it grows): 100 MiB at most. What the
 //! client fetches ahead comes to that.
 
 use std::collections::{BTreeMap, HashMap};
@@ -17,6 +17,8 @@ use serde_json::Value;
 use crate::cli::visible::visible;
 use crate::delivery::letter::{Letter, NotALetter};
 use crate::message::{self, Message};
+use crate::replay::details::Details;
+pub(super) use crate::replay::index::Place;
 
 /// At most this many groups are kept. Letters of further groups are counted together.
 pub(super) const GROUPS_MAX: usize = 1000;
@@ -26,13 +28,6 @@ pub(super) const MESSAGES_MAX: usize = 900_000;
 const TEXT_MAX: usize = 300;
 /// At most this many writes are named in a group.
 const WRITES_MAX: usize = 5;
-
-/// A letter's place in its topic.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Place {
-    pub partition: i32,
-    pub offset: i64,
-}
 
 /// What the letters of a group have in common.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -50,7 +45,6 @@ pub(super) struct Example {
     /// The place of the rejected message: topic:partition:offset.
     pub message: String,
     pub letter: Place,
-    pub detail: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,6 +54,8 @@ pub(super) struct Group {
     pub messages: u64,
     /// The first letter of the group that was read.
     pub example: Example,
+    /// The causes in words.
+    pub details: Details,
 }
 
 /// The newest letter of a message that was read so far. The fields are compared in this order.
@@ -159,9 +155,11 @@ impl Groups {
             writes: writes(from),
             day: letter.time.to_zoned(TimeZone::UTC).date(),
         };
+        let (detail, place) = (short(letter.detail), Place::of(from));
         if let Some(number) = self.numbers.get(&key).copied() {
             if let Some(group) = self.groups.get_mut(usize::from(number)) {
                 group.letters += 1;
+                group.details.add(&detail, place);
             }
             return number;
         }
@@ -170,17 +168,16 @@ impl Groups {
             return OTHERS;
         };
         self.numbers.insert(key, number);
+        let mut details = Details::default();
+        details.add(&detail, place);
         self.groups.push(Group {
             letters: 1,
             messages: 0,
             example: Example {
                 message: message::place(&short(letter.topic), letter.partition, letter.offset),
-                letter: Place {
-                    partition: from.partition,
-                    offset: from.offset,
-                },
-                detail: short(letter.detail),
+                letter: place,
             },
+            details,
         });
         number
     }
@@ -352,9 +349,9 @@ mod tests {
                     partition: 0,
                     offset: 7
                 },
-                detail: "no field \\u{1b}[31m".to_owned(),
             }
         );
+        assert_eq!(sorted[0].1.details.first(), "no field \\u{1b}[31m");
     }
 
     #[test]

@@ -26,7 +26,7 @@ use super::{json, load_to_connect, newest, refuse};
 use crate::aerospike::chain;
 use crate::config::model::{Config, Format};
 use crate::delivery::letter::Letter;
-use crate::kafka::admin::newest::{NewestError, Span, read_through, whole};
+use crate::kafka::admin::newest::{NewestError, Span, Step, read_through, waits, whole};
 use crate::message::{self, Message};
 use crate::replay::reasons::Reasons;
 use crate::replay::selection::{self, Selection};
@@ -78,6 +78,9 @@ pub(super) fn dead_letters(arguments: &Dead) -> Exit {
         reasons: arguments.reasons.clone(),
         limit: None,
     };
+    if let Some(mistake) = selection.mistake() {
+        return refuse(&mistake);
+    }
     listed(arguments, &config, topic, &selection).unwrap_or_else(|exit| exit)
 }
 
@@ -89,14 +92,16 @@ fn listed(arguments: &Dead, config: &Config, topic: &str, selection: &Selection)
     // The newest letters that are selected: the oldest of them on top.
     let mut shown: BinaryHeap<Reverse<(Timestamp, Place)>> = BinaryHeap::new();
     let show = usize::try_from(arguments.show.unwrap_or(0)).unwrap_or(usize::MAX);
-    let read = read_through(&config.kafka, topic, &spans, &mut |message| {
-        let Some(message) = message else {
-            return ControlFlow::Continue(());
+    let read = read_through(&config.kafka, topic, &spans, &mut |step| {
+        let message = match step {
+            Step::Message(message) => message,
+            Step::Nothing => return ControlFlow::Continue(()),
+            Step::Waits(span) => {
+                let _ = writeln!(io::stderr().lock(), "{}", waits(&visible(topic), &span));
+                return ControlFlow::Continue(());
+            }
         };
-        let place = Place {
-            partition: message.partition,
-            offset: message.offset,
-        };
+        let place = Place::of(message);
         match Letter::read(message) {
             Err(why) => groups.unreadable(&why, place),
             Ok(letter) => {
@@ -168,14 +173,11 @@ fn print_letters(config: &Config, topic: &str, places: &BTreeSet<Place>) -> Resu
         }
     }
     let mut out = io::stdout().lock();
-    let read = read_through(&config.kafka, topic, &spans, &mut |message| {
-        let Some(message) = message else {
+    let read = read_through(&config.kafka, topic, &spans, &mut |step| {
+        let Step::Message(message) = step else {
             return ControlFlow::Continue(());
         };
-        let place = Place {
-            partition: message.partition,
-            offset: message.offset,
-        };
+        let place = Place::of(message);
         if places.contains(&place)
             && let Ok(letter) = Letter::read(message)
             && writeln!(out, "{}", line(&letter, message, config.kafka.format)).is_err()
@@ -247,8 +249,11 @@ fn as_text(groups: &Groups, topic: &str, colours: Colours) -> String {
             group.messages,
             example.message,
             place(&example.letter),
-            example.detail,
+            group.details.first(),
         );
+        for more in group.details.more(topic) {
+            let _ = writeln!(text, "  {more}");
+        }
     }
     if groups.others.0 > 0 {
         let (letters, messages) = groups.others;
@@ -263,6 +268,14 @@ fn as_text(groups: &Groups, topic: &str, colours: Colours) -> String {
 fn as_json(groups: &Groups, topic: &str, unread: &[Span]) -> String {
     let place = |place: &Place| message::place(topic, place.partition, place.offset);
     let listed = groups.sorted().into_iter().map(|(key, group)| {
+        let details = group.details.known.iter();
+        let details = details.map(|known| {
+            json!({
+                "detail": known.detail,
+                "letters": known.letters,
+                "letter": place(&known.place),
+            })
+        });
         json!({
             "reason": key.reason,
             "not_done": key.writes,
@@ -272,8 +285,10 @@ fn as_json(groups: &Groups, topic: &str, unread: &[Span]) -> String {
             "example": {
                 "message": group.example.message,
                 "letter": place(&group.example.letter),
-                "detail": group.example.detail,
+                "detail": group.details.first(),
             },
+            "details": details.collect::<Vec<Value>>(),
+            "other_details": group.details.others,
         })
     });
     let unreadable = groups

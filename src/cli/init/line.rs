@@ -47,7 +47,7 @@ impl Line {
             let space = " ".repeat(NOTE_COLUMN.saturating_sub(width).max(1));
             text.push_str(&format!("{setting}{space}# {note}\n"));
         } else {
-            text.push_str(&prose(indent, &format!("{note}:")));
+            text.push_str(&prose(indent, &format!("{}:", note.trim_end_matches('.'))));
             text.push_str(&format!("{setting}\n"));
         }
     }

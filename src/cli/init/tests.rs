@@ -288,7 +288,8 @@ fn fields_types_and_a_key_are_proposed() {
     ] {
         assert_line(&text, parts);
     }
-    assert_eq!((tried.kept, tried.records), (40, 40));
+    // Records are told apart by their keys.
+    assert_eq!((tried.kept, tried.records), (40, 7));
     assert_all_are_right(&text);
 }
 
@@ -544,7 +545,7 @@ fn changes_of_debezium_are_recognised_with_and_without_a_schema() {
         ] {
             assert_line(&text, &[&parts]);
         }
-        assert_eq!((tried.kept, tried.records, tried.rejected), (6, 6, 0), "{text}");
+        assert_eq!((tried.kept, tried.records, tried.rejected), (6, 5, 0), "{text}");
         assert_all_are_right(&text);
     }
     // MySQL has no position that only grows.

@@ -1,7 +1,9 @@
 //! Whether a configuration that was made here passes, and what it makes of the samples.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write as _};
+
+use serde_json::json;
 
 use super::answers;
 use super::key::ProposedKey;
@@ -62,6 +64,7 @@ pub(super) struct Tried {
     pub kept: u64,
     pub filtered: u64,
     pub rejected: u64,
+    /// Distinct ones.
     pub records: usize,
     /// For each reason: how many, and the detail of the first one.
     pub reasons: BTreeMap<&'static str, (u64, String)>,
@@ -84,6 +87,7 @@ pub(super) fn tried(config: &Config, samples: &Samples, key: &ProposedKey, now_m
         has_stand_in: samples.are_bare && key.shown == "@key",
         ..Tried::default()
     };
+    let mut records: BTreeSet<String> = BTreeSet::new();
     for message in &samples.messages {
         let outcome = match tried.has_stand_in {
             true => {
@@ -102,10 +106,12 @@ pub(super) fn tried(config: &Config, samples: &Samples, key: &ProposedKey, now_m
             ("filtered", None) => tried.filtered += 1,
             (_, None) => {
                 tried.kept += 1;
-                tried.records += outcome.records.len();
+                let places = outcome.records.iter();
+                records.extend(places.map(|(_, row)| json!([row["namespace"], row["set"], row["key"]]).to_string()));
             }
         }
     }
+    tried.records = records.len();
     Ok(tried)
 }
 

@@ -83,7 +83,7 @@ pub(super) fn refuse_members(skipping: &Skipping<'_>, config: &Config, told: &st
 /// Who the members are, and what to do. Empty: the brokers do not tell.
 fn members_told(members: &[String], config: &Config, told: &str) -> String {
     let mut text = format!(
-        "the group {} has members, and Kafka takes a commit from outside only from a group without: ",
+        "the group {} has members; its offset can be set only while it has none. Members now: ",
         config.kafka.group
     );
     if members.is_empty() {
@@ -168,7 +168,11 @@ mod tests {
         };
         let one = ["penstock at /10.0.0.1 (group.instance.id a)".to_owned()];
         let classic = told("", &one);
-        for word in ["the group counts has members", &one[0], "(session.timeout.ms, 45 s)"] {
+        for word in [
+            "only while it has none. Members now: penstock at",
+            &one[0],
+            "(session.timeout.ms, 45 s)",
+        ] {
             assert!(classic.contains(word), "{word:?} is not in {classic}");
         }
         assert!(told("\"session.timeout.ms\" = 20000", &one).contains("(session.timeout.ms, 20000 ms)"));

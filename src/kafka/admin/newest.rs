@@ -21,13 +21,15 @@ use crate::config::model::Kafka;
 use crate::kafka::client::{LogContext, outside_config};
 use crate::kafka::consumer::committed::is_refusal;
 use crate::kafka::view;
-use crate::message::Message;
+use crate::message::{self, Message};
 
 /// Time-out of each request.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 const POLL_WAIT: Duration = Duration::from_millis(100);
 /// If neither a message nor an end of a partition comes for this long, reading fails.
 const SILENCE_MAX: Duration = Duration::from_secs(20);
+/// If a log ends too early for this long, the caller hears what is waited for.
+const SILENCE_TOLD: Duration = Duration::from_secs(1);
 
 /// Room for messages that are fetched and not taken yet: for a partition, for all partitions of a topic that is read
 /// whole, and the least for each of them.
@@ -164,8 +166,27 @@ pub fn whole(kafka: &Kafka, topic: &str) -> Result<Vec<Span>, NewestError> {
     })
 }
 
-/// Passes the messages of these ranges to `take`, until it breaks. `None`: there is nothing to read for a moment.
-/// `take` may block for as long as it likes.
+/// What reading passes on.
+#[derive(Debug, Clone, Copy)]
+pub enum Step<'s, 'm> {
+    Message(&'s Message<'m>),
+    /// There is nothing to read for a moment.
+    Nothing,
+    /// This range cannot be read, and is given up after [`SILENCE_MAX`]. Said once until a message of it comes.
+    Waits(Span),
+}
+
+/// What is waited for, in words. `topic` is as a terminal can show it.
+#[must_use]
+pub fn waits(topic: &str, span: &Span) -> String {
+    format!(
+        "waiting up to {} s for {}: a transaction of another producer is open there, or the log was cut",
+        SILENCE_MAX.as_secs(),
+        message::place(topic, span.partition, span.begin)
+    )
+}
+
+/// Passes the messages of these ranges to `take`, until it breaks. `take` may block for as long as it likes.
 ///
 /// Messages of aborted transactions are left out. A transaction that is open hides what is behind its first message,
 /// also messages of others: after [`SILENCE_MAX`] these ranges are given up, and returned.
@@ -176,7 +197,7 @@ pub fn read_through(
     kafka: &Kafka,
     topic: &str,
     spans: &[Span],
-    take: &mut dyn FnMut(Option<&Message<'_>>) -> ControlFlow<()>,
+    take: &mut dyn FnMut(Step<'_, '_>) -> ControlFlow<()>,
 ) -> Result<Vec<Span>, NewestError> {
     let mut config = reading_config(kafka);
     // Otherwise librdkafka hands over the messages of aborted transactions like any others.
@@ -193,10 +214,11 @@ pub fn read_through(
 }
 
 /// For callers that only care for messages.
-fn of_messages(
-    take: &mut dyn FnMut(&Message<'_>) -> ControlFlow<()>,
-) -> impl FnMut(Option<&Message<'_>>) -> ControlFlow<()> {
-    |message| message.map_or(ControlFlow::Continue(()), &mut *take)
+fn of_messages(take: &mut dyn FnMut(&Message<'_>) -> ControlFlow<()>) -> impl FnMut(Step<'_, '_>) -> ControlFlow<()> {
+    |step| match step {
+        Step::Message(message) => take(message),
+        Step::Nothing | Step::Waits(_) => ControlFlow::Continue(()),
+    }
 }
 
 fn consumer(kafka: &Kafka) -> KafkaResult<BaseConsumer<LogContext>> {
@@ -220,7 +242,7 @@ fn read(
     consumer: &BaseConsumer<LogContext>,
     topic: &str,
     spans: &[Span],
-    take: &mut dyn FnMut(Option<&Message<'_>>) -> ControlFlow<()>,
+    take: &mut dyn FnMut(Step<'_, '_>) -> ControlFlow<()>,
 ) -> KafkaResult<Vec<Span>> {
     let mut begins = TopicPartitionList::new();
     // The partitions that are not read to their end yet.
@@ -234,7 +256,7 @@ fn read(
     let mut heard = Instant::now();
     while !unread.is_empty() {
         match consumer.poll(POLL_WAIT) {
-            None if take(None).is_break() => return Ok(given_up),
+            None if take(Step::Nothing).is_break() => return Ok(given_up),
             None if heard.elapsed() < SILENCE_MAX => continue,
             None => return Err(KafkaError::MessageConsumption(RDKafkaErrorCode::OperationTimedOut)),
             Some(Err(KafkaError::PartitionEOF(partition))) => {
@@ -246,7 +268,8 @@ fn read(
                     given_up.extend(left.given_up(partition));
                     unread.remove(&partition);
                 } else {
-                    if take(None).is_break() {
+                    let waits = left.waits(partition, Instant::now());
+                    if take(waits.map_or(Step::Nothing, Step::Waits)).is_break() {
                         return Ok(given_up);
                     }
                     if !left.is_confirmed {
@@ -262,7 +285,7 @@ fn read(
                 let (partition, offset) = (message.partition(), message.offset());
                 if let Some(left) = unread.get_mut(&partition) {
                     let is_new = (left.next..left.end).contains(&offset);
-                    if is_new && take(Some(&view(&message, true))).is_break() {
+                    if is_new && take(Step::Message(&view(&message, true))).is_break() {
                         return Ok(given_up);
                     }
                     if offset >= left.next {
@@ -289,6 +312,8 @@ struct Unread {
     is_confirmed: bool,
     /// Since when the log has ended too early.
     short_since: Option<Instant>,
+    /// The caller has heard of that.
+    is_told: bool,
 }
 
 impl Unread {
@@ -298,13 +323,24 @@ impl Unread {
             end: span.end,
             is_confirmed: false,
             short_since: None,
+            is_told: false,
         }
     }
 
     /// The message at `offset` has come.
     fn passed(&mut self, offset: i64) {
         self.next = offset + 1;
-        (self.is_confirmed, self.short_since) = (false, None);
+        (self.is_confirmed, self.short_since, self.is_told) = (false, None, false);
+    }
+
+    /// What the caller is to hear, once.
+    fn waits(&mut self, partition: i32, now: Instant) -> Option<Span> {
+        let is_long = self.short_since.is_some_and(|since| now - since >= SILENCE_TOLD);
+        if self.is_told || !is_long {
+            return None;
+        }
+        self.is_told = true;
+        self.given_up(partition)
     }
 
     /// The broker has said that nothing more is in the log. Returns whether that is so; otherwise it is read once more
@@ -328,7 +364,7 @@ impl Unread {
         }
     }
 
-    /// At the end: what was not there to be read.
+    /// What is not there to be read.
     fn given_up(&self, partition: i32) -> Option<Span> {
         (self.next < self.end && !self.is_confirmed).then_some(Span {
             partition,
@@ -401,6 +437,32 @@ mod tests {
         assert_eq!(left.given_up(3), Some(given_up));
     }
 
+    #[test]
+    fn what_is_waited_for_is_told_once_and_not_at_once() {
+        let now = Instant::now();
+        let mut left = unread();
+        assert_eq!(left.waits(3, now), None);
+        assert_eq!(left.is_end(|| Ok(6), now), Ok(false));
+        assert_eq!(left.waits(3, now), None);
+        let later = now + SILENCE_TOLD;
+        let hidden = |begin| Span {
+            partition: 3,
+            begin,
+            end: 9,
+        };
+        assert_eq!(left.waits(3, later), Some(hidden(5)));
+        assert_eq!(left.waits(3, later + SILENCE_TOLD), None);
+        // It went on, and stands again.
+        left.passed(6);
+        assert_eq!(left.is_end(|| Ok(7), later), Ok(false));
+        assert_eq!(left.waits(3, later), None);
+        assert_eq!(left.waits(3, later + SILENCE_TOLD), Some(hidden(7)));
+        assert_eq!(
+            waits("dead", &hidden(7)),
+            "waiting up to 20 s for dead:3:7: a transaction of another producer is open there, or the log was cut"
+        );
+    }
+
     /// As after an election: the leader gets the rest of the range only when the client has heard of an end.
     #[test]
     fn a_leader_that_is_behind_does_not_end_the_range() {
@@ -431,9 +493,9 @@ mod tests {
         let mut offsets = Vec::new();
         read(&consumer, "events", &[span], &mut |message| {
             match message {
-                Some(message) => offsets.push(message.offset),
-                None if offsets.len() == 2 => produce_two(),
-                None => {}
+                Step::Message(message) => offsets.push(message.offset),
+                Step::Nothing if offsets.len() == 2 => produce_two(),
+                Step::Nothing | Step::Waits(_) => {}
             }
             ControlFlow::Continue(())
         })

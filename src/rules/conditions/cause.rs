@@ -69,11 +69,13 @@ pub(super) fn text(rule: &Rule, facts: &Facts<'_, '_>, error: &ExecutionError) -
                 }
                 _ => "",
             };
-            format!("`{what}` cannot take ({}){cure}", types.join(", "))
+            let number = number_in_string(rule, facts, what, &types);
+            format!("`{what}` cannot take ({}){cure}{number}", types.join(", "))
         }
         ExecutionError::UnsupportedBinaryOperator(operator, left, right) => {
             let (left, right) = (of_value(left.type_of()), of_value(right.type_of()));
-            format!("`{operator}` cannot take ({left}, {right})")
+            let number = number_in_string(rule, facts, operator, &[left, right]);
+            format!("`{operator}` cannot take ({left}, {right}){number}")
         }
         ExecutionError::UnexpectedType { got, want } => {
             format!(
@@ -94,6 +96,27 @@ pub(super) fn text(rule: &Rule, facts: &Facts<'_, '_>, error: &ExecutionError) -
         }
         ExecutionError::FunctionError { function, .. } => format!("{function}() cannot take this value"),
         _ => "an operation in it cannot take its values".to_owned(),
+    }
+}
+
+/// What to write where a number may have come as a string. Not for `+`: there the other one may be meant as a text.
+fn number_in_string(rule: &Rule, facts: &Facts<'_, '_>, operator: &str, types: &[&str]) -> String {
+    let is_number = |name: &str| matches!(name, "int" | "uint" | "double");
+    let is_one = match types {
+        [left, right] => (*left == "string" && is_number(right)) || (is_number(left) && *right == "string"),
+        _ => false,
+    };
+    if !is_one || !matches!(operator, "<" | "<=" | ">" | ">=" | "-" | "*" | "/" | "%") {
+        return String::new();
+    }
+    let reads = rule.program.reads.iter().zip(&rule.reads);
+    let is_string = |place| matches!(facts.field(place), Some(Value::Str(_)));
+    let mut strings = reads
+        .filter(|(_, place)| is_string(**place))
+        .map(|(read, _)| &read.written);
+    match (strings.next(), strings.next()) {
+        (Some(one), None) => format!("; {one} is a string: if it holds a number, write double({one})"),
+        _ => "; if a string holds a number, write double(…) around it".to_owned(),
     }
 }
 

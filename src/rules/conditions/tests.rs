@@ -248,7 +248,16 @@ fn what_cannot_be_computed_says_why_and_nothing_of_the_message() {
     for (text, payload, expected) in [
         ("type == 'a'", r#"{"kind":"secret"}"#, "no such field: type"),
         ("user.id > 3", r#"{"user":"secret"}"#, "no such field: user.id"),
-        ("a > 3", r#"{"a":"secret"}"#, "`>` cannot take (string, int)"),
+        (
+            "a > 3",
+            r#"{"a":"secret"}"#,
+            "`>` cannot take (string, int); a is a string: if it holds a number, write double(a)",
+        ),
+        (
+            "a > b - 3",
+            r#"{"a":"secret","b":"secret"}"#,
+            "`-` cannot take (string, int); if a string holds a number, write double(…) around it",
+        ),
         ("a > 3", r#"{"a":null}"#, "`>` cannot take (null, int)"),
         ("a + 3", r#"{"a":"secret"}"#, "`+` cannot take (string, int)"),
         ("a + 1", r#"{"a":9223372036854775807}"#, "an integer outside of 64 bits"),

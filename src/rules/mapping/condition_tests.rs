@@ -154,7 +154,8 @@ fn require_rejects_what_does_not_hold_of_what_when_lets_through() {
             ),
             (
                 r#"{"id":"k","type":"a","amount":"1","user":{"id":"u"}}"#,
-                "rejected condition_error: require \"amount >= 0.0\" (line 9) cannot be computed: `>=` cannot take (string, double)",
+                "rejected condition_error: require \"amount >= 0.0\" (line 9) cannot be computed: `>=` cannot take (string, double); \
+                 amount is a string: if it holds a number, write double(amount)",
             ),
         ],
     );

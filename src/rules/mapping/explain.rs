@@ -347,9 +347,10 @@ pub(super) fn broken_text(tree: &PathTree, broken: &BrokenText, whole: &str) -> 
         path.push('.');
     }
     path.push_str(&own);
-    if path.is_empty() {
-        path.push_str("the payload");
-    }
+    let place = match path.as_str() {
+        "" => "the text of the payload".to_owned(),
+        path => format!("the text in the string {path}"),
+    };
     let why = match error.kind {
         DecodeErrorKind::Empty => "is empty".to_owned(),
         DecodeErrorKind::NotUtf8 => "is not UTF-8".to_owned(),
@@ -360,7 +361,7 @@ pub(super) fn broken_text(tree: &PathTree, broken: &BrokenText, whole: &str) -> 
         }
     };
     let detail = format!(
-        "the text in the string {path} {why}, at byte {} of this text; cure: have the producer write JSON there (or null), \
+        "{place} {why}, at byte {} of this text; cure: have the producer write JSON there (or null), \
          or a `when` that leaves such messages out",
         error.at
     );
