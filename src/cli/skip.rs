@@ -28,7 +28,7 @@ use super::message::OwnedMessage;
 use super::visible::visible;
 use super::{is_stdin, load_to_connect, newest, refuse, shown};
 use crate::config::model::{Config, DeadLetterHeaders, RejectAction};
-use crate::delivery::reject::guarded_sets;
+use crate::delivery::reject::{guarded_sets, versioned_sets};
 use crate::kafka::Partition;
 use crate::kafka::admin::skipping::{Skipping, SkippingError};
 use crate::message::{self, Reason, Rejection, SKIPPED};
@@ -112,6 +112,8 @@ struct Held {
     verdict: Option<&'static str>,
     /// The sets that the rules of this configuration guard, as the service's own letter of the message would name them.
     guarded: String,
+    /// Those whose writes have versions, likewise.
+    versioned: String,
 }
 
 /// Skips the message, or makes a dead letter of one that was skipped.
@@ -434,12 +436,14 @@ fn held(skipping: &Skipping<'_>, mapping: &Mapping, place: &Place, next: i64) ->
     };
     let rules = mapping.topic(&message.topic);
     let guarded = rules.map_or_else(String::new, |rules| guarded_sets(&rules.guarded_sets()));
+    let versioned = rules.map_or_else(String::new, |rules| versioned_sets(&rules.versioned_sets()));
     Ok(Held {
         message,
         epoch,
         rejection,
         verdict,
         guarded,
+        versioned,
     })
 }
 

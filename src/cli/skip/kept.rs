@@ -29,6 +29,8 @@ pub(super) struct Kept {
     pub guard_epoch: u32,
     /// The sets that the rules of that day guarded, as a letter names them. Empty in files of earlier versions.
     pub guarded: String,
+    /// Those whose writes had versions, likewise.
+    pub versioned: String,
     /// What the rules of that day said.
     pub reason: String,
     pub detail: String,
@@ -64,6 +66,7 @@ fn file_line(held: &Held, topic_id: Option<&str>, config: &Config) -> String {
         "topic_id": topic_id,
         "guard_epoch": config.run.guard_epoch,
         "guarded": held.guarded,
+        "versioned": held.versioned,
         "reason": held.rejection.reason.as_str(),
         "detail": held.rejection.detail,
         "rows_not_done": "all",
@@ -100,6 +103,7 @@ fn of_line(line: &str, config: &Config) -> Result<Kept, String> {
             u32::try_from(epoch).map_err(|_| "\"guard_epoch\" is too great".to_owned())
         })?,
         guarded: text("guarded").unwrap_or_default(),
+        versioned: text("versioned").unwrap_or_default(),
         detail: text("detail").unwrap_or_default(),
         reason,
     })
@@ -179,6 +183,7 @@ mod tests {
             rejection: Rejection::new(Reason::KeyMissing, "no key"),
             verdict,
             guarded: r#"[["test","s"]]"#.to_owned(),
+            versioned: r#"[["test","s","_v"]]"#.to_owned(),
         }
     }
 
@@ -193,6 +198,7 @@ mod tests {
                 topic_id: id.map(str::to_owned),
                 guard_epoch: 3,
                 guarded: held.guarded.clone(),
+                versioned: held.versioned.clone(),
                 reason: "key_missing".to_owned(),
                 detail: "no key".to_owned(),
             };

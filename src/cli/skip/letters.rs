@@ -30,7 +30,7 @@ pub(super) fn letter_of(
     let origin = MessageOrigin {
         topic_id: kept.topic_id.as_deref(),
         guard_epoch: kept.guard_epoch,
-        ..origin(&kept.group, &kept.guarded, config)
+        ..origin(&kept.group, (&kept.guarded, &kept.versioned), config)
     };
     let Kept { reason, detail, .. } = kept;
     let rejected = Rejected {
@@ -86,7 +86,7 @@ pub(super) fn keep_in_topic(
 ) -> Result<String, Exit> {
     let origin = MessageOrigin {
         topic_id,
-        ..origin(&config.kafka.group, &held.guarded, config)
+        ..origin(&config.kafka.group, (&held.guarded, &held.versioned), config)
     };
     let rejected = Rejected {
         in_doubt: true,
@@ -110,13 +110,14 @@ pub(super) fn keep_in_topic(
     }
 }
 
-/// What a dead letter of this command says of itself.
-fn origin<'m>(group: &'m str, guarded: &'m str, config: &Config) -> MessageOrigin<'m, 'm> {
+/// What a dead letter of this command says of itself. The pair: the sets that were guarded, and those with versions.
+fn origin<'m>(group: &'m str, (guarded, versioned): (&'m str, &'m str), config: &Config) -> MessageOrigin<'m, 'm> {
     MessageOrigin {
         group,
         topic_id: None,
         guard_epoch: config.run.guard_epoch,
         guarded,
+        versioned,
         now_ms: now_ms(),
         tries: 0,
         first_time: None,
