@@ -96,8 +96,10 @@ fn setting(event: &Event, wanted: &str) -> Option<String> {
         if name.is_null() || value.is_null() {
             return None;
         }
-        // SAFETY: both are strings of the entry, which is alive.
-        let (name, value) = unsafe { (CStr::from_ptr(name), CStr::from_ptr(value)) };
+        // SAFETY: a string of the entry, which is alive.
+        let name = unsafe { CStr::from_ptr(name) };
+        // SAFETY: likewise.
+        let value = unsafe { CStr::from_ptr(value) };
         (name.to_bytes() == wanted.as_bytes()).then(|| value.to_string_lossy().into_owned())
     })
 }
