@@ -55,6 +55,13 @@ pub trait Processor: Send + Sync {
         Vec::new()
     }
 
+    /// The namespaces and sets in which every row that changes values has a version, and the bin that stores it. Dead letters
+    /// name them, so a replay knows that later messages have stored theirs. Only asked of the rules of a file.
+    #[doc(hidden)]
+    fn versioned_sets(&self) -> Vec<(String, String, String)> {
+        Vec::new()
+    }
+
     /// The namespaces to which rows may go. The start checks that they exist. A row for another namespace rejects its
     /// message.
     fn namespaces(&self) -> Vec<String>;

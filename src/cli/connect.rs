@@ -196,6 +196,20 @@ fn kafka(config: &Config, mapping: &Mapping, timeout: Duration, report: &mut Rep
                         ),
                     ),
                 }
+                if is_dead && let Some(retention) = topic.retention.as_ref().filter(|each| each.is_of_own_time()) {
+                    report.warning(
+                        &thing,
+                        &format!(
+                            "message.timestamp.type is CreateTime, so retention.ms, {}, counts from the time of the \
+                             rejected message: Kafka soon deletes the letters of old messages",
+                            retention.ms
+                        ),
+                        &format!(
+                            "kafka-configs.sh --alter --topic {} --add-config message.timestamp.type=LogAppendTime",
+                            topic.name
+                        ),
+                    );
+                }
             }
             TopicState::Absent if is_consumed => report.error(
                 &thing,

@@ -28,10 +28,12 @@ use super::message::OwnedMessage;
 use super::visible::visible;
 use super::{is_stdin, load_to_connect, newest, refuse, shown};
 use crate::config::model::{Config, DeadLetterHeaders, RejectAction};
+use crate::delivery::reject::{guarded_sets, versioned_sets};
 use crate::kafka::Partition;
 use crate::kafka::admin::skipping::{Skipping, SkippingError};
 use crate::message::{self, Reason, Rejection, SKIPPED};
 use crate::output::{Output, Verdict};
+use crate::processor::Processor as _;
 use crate::rules::mapping::Mapping;
 use crate::rules::mapping::tally::Tally;
 use crate::util::exit::Exit;
@@ -108,6 +110,10 @@ struct Held {
     rejection: Rejection,
     /// What today's rules say, if they do not reject it.
     verdict: Option<&'static str>,
+    /// The sets that the rules of this configuration guard, as the service's own letter of the message would name them.
+    guarded: String,
+    /// Those whose writes have versions, likewise.
+    versioned: String,
 }
 
 /// Skips the message, or makes a dead letter of one that was skipped.
@@ -437,11 +443,16 @@ fn held(skipping: &Skipping<'_>, mapping: &Mapping, place: &Place, next: i64) ->
             (Rejection::new(Reason::Processor(SKIPPED), detail), Some(verdict))
         }
     };
+    let rules = mapping.topic(&message.topic);
+    let guarded = rules.map_or_else(String::new, |rules| guarded_sets(&rules.guarded_sets()));
+    let versioned = rules.map_or_else(String::new, |rules| versioned_sets(&rules.versioned_sets()));
     Ok(Held {
         message,
         epoch,
         rejection,
         verdict,
+        guarded,
+        versioned,
     })
 }
 

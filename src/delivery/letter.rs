@@ -47,6 +47,8 @@ pub struct Letter<'m> {
     pub guard_epoch: Option<u32>,
     /// The sets whose records stored guards when it was rejected, as written. Empty if the letter names none.
     pub guarded: &'m str,
+    /// The sets whose records stored versions when it was rejected, as written. Empty if the letter names none.
+    pub versioned: &'m str,
     /// The first of the letter's headers that the message did not have.
     pub(crate) own: usize,
 }
@@ -161,6 +163,7 @@ impl<'m> Letter<'m> {
             tries: optional_number(optional("penstock.tries")?, "penstock.tries")?.unwrap_or_default(),
             guard_epoch: optional_number(optional("penstock.guard_epoch")?, "penstock.guard_epoch")?,
             guarded: optional("penstock.guarded")?.unwrap_or_default(),
+            versioned: optional("penstock.versioned")?.unwrap_or_default(),
             own,
         })
     }
@@ -169,6 +172,13 @@ impl<'m> Letter<'m> {
     pub fn was_guarded(&self, namespace: &str, set: &str) -> bool {
         let sets: Vec<(String, String)> = serde_json::from_str(self.guarded).unwrap_or_default();
         sets.iter().any(|(of, name)| of == namespace && name == set)
+    }
+
+    /// Whether all writes that changed values in this set had versions in this bin when the message was rejected.
+    pub fn was_versioned(&self, namespace: &str, set: &str, bin: &str) -> bool {
+        let sets: Vec<(String, String, String)> = serde_json::from_str(self.versioned).unwrap_or_default();
+        sets.iter()
+            .any(|(of, name, version)| of == namespace && name == set && version == bin)
     }
 
     /// The message as it was when it was rejected. `letter`: the message that this was read from.
@@ -208,6 +218,7 @@ impl Letter<'static> {
             tries: 0,
             guard_epoch: None,
             guarded: "",
+            versioned: "",
             own: 0,
         }
     }
@@ -346,6 +357,7 @@ mod tests {
             now_ms: 1_800_000_000_456,
             guard_epoch: 4,
             guarded: r#"[["test","users"]]"#,
+            versioned: r#"[["test","users","_v"]]"#,
             tries: 2,
             first_time: Some(Timestamp::UNIX_EPOCH),
         };

@@ -85,6 +85,8 @@ pub struct Plan<'m> {
     ledger: Option<Ledger>,
     /// With a ledger: what each row enters.
     entries: Vec<i64>,
+    /// The ledger is only asked which rows it has.
+    asks: bool,
     lane_of: HashMap<RecordId<'m>, u32, BuildHasherDefault<DigestHasher>>,
 }
 
@@ -151,6 +153,7 @@ impl<'m> Plan<'m> {
             bytes: 0,
             ledger: None,
             entries: Vec::new(),
+            asks: false,
             lane_of: HashMap::with_capacity_and_hasher(rows, BuildHasherDefault::default()),
         }
     }
@@ -161,6 +164,19 @@ impl<'m> Plan<'m> {
             ledger: Some(ledger),
             ..Plan::default()
         }
+    }
+
+    /// A plan that writes none of its rows: it asks the ledger which of them it has.
+    pub fn asking(ledger: Ledger) -> Self {
+        Plan {
+            asks: true,
+            ..Plan::with_ledger(ledger)
+        }
+    }
+
+    /// Whether it only asks.
+    pub(super) fn asks(&self) -> bool {
+        self.asks
     }
 
     /// Adds a row of a plan with a ledger. `entry`: what it enters there.
@@ -303,6 +319,7 @@ impl<'m> Plan<'m> {
     pub fn only(&self, rows: &[usize]) -> Plan<'m> {
         let mut plan = Plan::with_capacity(rows.len());
         plan.ledger.clone_from(&self.ledger);
+        plan.asks = self.asks;
         for row in rows {
             let planned = &self.rows[*row];
             plan.push(planned.row.clone(), planned.sequence);
@@ -486,13 +503,7 @@ impl<'m> Plan<'m> {
     /// The ledger into which a row enters itself. Some rows of a replay do not: what they do can be repeated, and they
     /// leave no record, or must not make one.
     fn entered(&self, planned: &PlannedRow<'_>) -> Option<&Ledger> {
-        let ledger = self.ledger.as_ref()?;
-        let Row {
-            action, rules, newer, ..
-        } = &planned.row;
-        // A guard and a version keep the record, even if its last bin is removed.
-        let makes_a_record = !action.only_removes() || rules.guarded || newer.is_some();
-        (matches!(action, RowAction::Write(_)) && rules.mode != Mode::Replace && makes_a_record).then_some(ledger)
+        self.ledger.as_ref().filter(|_| enters(&planned.row))
     }
 
     /// The row that asks whether the ledger has the row at `position`. It answers 0 if it has, 23 if it has not, and 2
@@ -548,6 +559,16 @@ impl<'m> Plan<'m> {
             _ => None,
         }
     }
+}
+
+/// Whether a row of a replay enters itself into the ledger of its record.
+pub fn enters(row: &Row<'_>) -> bool {
+    let Row {
+        action, rules, newer, ..
+    } = row;
+    // A guard and a version keep the record, even if its last bin is removed.
+    let makes_a_record = !action.only_removes() || rules.guarded || newer.is_some();
+    matches!(action, RowAction::Write(_)) && rules.mode != Mode::Replace && makes_a_record
 }
 
 /// Why a row does not need to be applied any more.

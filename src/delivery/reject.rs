@@ -179,7 +179,7 @@ impl RowsNotDone {
 }
 
 /// At most this many headers of our own, beside those of the rejected message.
-const OWN_HEADERS_MAX: usize = 20;
+const OWN_HEADERS_MAX: usize = 21;
 
 /// What the dead letters of one worker have in common.
 #[derive(Debug, Clone, Copy)]
@@ -193,13 +193,16 @@ pub struct MessageOrigin<'m, 'o> {
     pub guard_epoch: u32,
     /// The sets in which every write that changes values stores a guard, as [`guarded_sets`] writes them.
     pub guarded: &'o str,
+    /// The sets in which every write that changes values has a version, as [`versioned_sets`] writes them.
+    pub versioned: &'o str,
     /// How often a replay of the message has failed.
     pub tries: u32,
     /// When the first letter of the message was made, if this is not the first one.
     pub first_time: Option<Timestamp>,
 }
 
-/// At most this many sets are named in a dead letter. If there are more, none is: a replay then trusts no guard.
+/// At most this many sets are named in a dead letter. If there are more, none is: a replay then trusts no guard, and no
+/// version.
 const GUARDED_SETS_MAX: usize = 100;
 
 /// Writes the namespaces and sets of `penstock.guarded`: `[["test","users"]]`. Empty if there is none.
@@ -210,6 +213,18 @@ pub fn guarded_sets(sets: &[(String, String)]) -> String {
     serde_json::Value::from_iter(
         sets.iter()
             .map(|(namespace, set)| vec![namespace.as_str(), set.as_str()]),
+    )
+    .to_string()
+}
+
+/// Writes the namespaces, sets and version bins of `penstock.versioned`: `[["test","users","_v"]]`. Empty if there is none.
+pub fn versioned_sets(sets: &[(String, String, String)]) -> String {
+    if sets.is_empty() || sets.len() > GUARDED_SETS_MAX {
+        return String::new();
+    }
+    serde_json::Value::from_iter(
+        sets.iter()
+            .map(|(namespace, set, bin)| vec![namespace.as_str(), set.as_str(), bin.as_str()]),
     )
     .to_string()
 }
@@ -284,6 +299,9 @@ pub fn dead_letter<'m>(
     say("penstock.guard_epoch", None, origin.guard_epoch.to_string().into());
     if !origin.guarded.is_empty() {
         say("penstock.guarded", None, origin.guarded.to_owned().into());
+    }
+    if !origin.versioned.is_empty() {
+        say("penstock.versioned", None, origin.versioned.to_owned().into());
     }
     if origin.tries > 0 {
         say("penstock.tries", None, origin.tries.to_string().into());

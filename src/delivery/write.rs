@@ -157,7 +157,8 @@ pub enum Unapplied {
     Stale,
     /// `mode` contradicts the record's state, and `on_conflict` says to ignore that.
     Ignored,
-    /// A later message of its partition has written the record. The row is not done.
+    /// A later message of its partition has written the record. The row is not done. Of a plan that only asks: the ledger
+    /// does not have it.
     Later,
 }
 
@@ -437,7 +438,7 @@ impl<'p, 'm> Writing<'p, 'm> {
             asks,
             ..
         } = self.lanes[lane];
-        if asks {
+        if asks || self.plan.asks() {
             return self.plan.confirm(position?);
         }
         let is_passed_over = |row| self.passed_over.contains(&row);
@@ -636,6 +637,10 @@ impl<'p, 'm> Writing<'p, 'm> {
         let creates = row.exists == Mode::Create && !rules.ttl_on_create;
         match (row.entry(), code) {
             (Some(Entry::Made), ELEMENT_EXISTS) | (Some(Entry::Asked), 0) => self.pass(lane, Unapplied::Already),
+            // It is not written, whatever the answer.
+            (Some(Entry::Asked), ELEMENT_NOT_FOUND | NOT_FOUND) if self.plan.asks() => {
+                self.pass(lane, Unapplied::Later);
+            }
             (Some(Entry::Made), FILTERED_OUT) => self.lanes[lane].asks = true,
             (Some(Entry::Made), EXISTS) if creates => self.lanes[lane].asks = true,
             (Some(Entry::Asked), ELEMENT_NOT_FOUND) if rules.guarded => self.pass(lane, Unapplied::Later),

@@ -538,6 +538,7 @@ fn letter<'m, 'w: 'm, S: Source>(
         now_ms,
         guard_epoch: env.shared.group.guard_epoch,
         guarded: &env.guarded,
+        versioned: &env.versioned,
         tries: 0,
         first_time: None,
     };

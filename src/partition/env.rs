@@ -4,7 +4,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::delivery::guard::Guard;
-use crate::delivery::reject::guarded_sets;
+use crate::delivery::reject::{guarded_sets, versioned_sets};
 use crate::kafka::Partition;
 use crate::kafka::admin::topic_id::TopicId;
 use crate::kafka::consumer::source::Source;
@@ -29,6 +29,8 @@ pub(super) struct Env<'w, S: Source> {
     pub guard: Guard,
     /// What dead letters say of the sets that are guarded.
     pub guarded: String,
+    /// What they say of the sets that have versions.
+    pub versioned: String,
 }
 
 impl<'w, S: Source> Env<'w, S> {
@@ -49,6 +51,7 @@ impl<'w, S: Source> Env<'w, S> {
             topic_id: TopicId::NONE,
             guard: shared.group.guard(source.partition(), TopicId::NONE),
             guarded: guarded_sets(&processor.guarded_sets()),
+            versioned: versioned_sets(&processor.versioned_sets()),
         }
     }
 

@@ -12,7 +12,7 @@ use crate::output::row::{Op, RecordKey, Row, RowAction};
 use crate::output::{LeftOut, Output, Verdict};
 use crate::processor::Processor as _;
 use crate::replay::reasons::shown;
-use crate::replay::totals::Refuse;
+use crate::replay::totals::{Leave, Overwriting, Refuse};
 use crate::rules::mapping::{Mapping, TopicMapping};
 
 /// How the user wants it.
@@ -53,8 +53,7 @@ pub(super) struct LeftRow {
     pub place: usize,
     /// The line of its write.
     pub line: usize,
-    /// It may itself overwrite newer values.
-    pub is_cause: bool,
+    pub why: Leave,
 }
 
 /// A message that is replayed.
@@ -68,8 +67,8 @@ pub(super) struct Open<'m> {
     pub open: Vec<OpenRow>,
     /// Those that are not done and are left, in order. The letter is refused then, and publishes nothing.
     pub left: Vec<LeftRow>,
-    /// Lines of writes that may overwrite newer values, and whether their guards tell.
-    pub overwriting: Vec<(usize, bool)>,
+    /// Lines of writes that may overwrite newer values, and what they would do.
+    pub overwriting: Vec<(usize, Overwriting)>,
     pub publications: Vec<Publication<'m>>,
 }
 
@@ -152,22 +151,28 @@ impl<'j> Judge<'j> {
             if letter.in_doubt && !row.rules.repeatable && !self.manner.in_doubt {
                 return Judged::Refused(Refuse::InDoubt, row.rules.line);
             }
-            let is_careful = may_overwrite(row) && !self.manner.overwrite;
-            let is_guarded = is_careful && row.rules.guarded && self.guard_tells(letter, rules, row);
+            let how = self.overwriting(letter, rules, row);
+            let is_guarded = how == Some(Overwriting::Guarded);
             let row = OpenRow {
                 place,
                 is_guarded,
                 keeps_life: is_guarded && rules.touches(row.target),
             };
-            wanted.push((row, is_careful && !is_guarded));
+            let cause = match how {
+                Some(Overwriting::Blind) if !self.manner.overwrite => Some(Leave::MayOverwrite),
+                Some(Overwriting::Unversioned) if !self.manner.overwrite => Some(Leave::Unversioned),
+                _ => None,
+            };
+            wanted.push((row, cause));
         }
         let (open, left) = leave(&rows, wanted);
         let mut overwriting = Vec::new();
-        for OpenRow { place, is_guarded, .. } in &open {
+        for OpenRow { place, .. } in &open {
             let row = &rows[*place];
-            let how = (row.rules.line, *is_guarded);
-            if may_overwrite(row) && !overwriting.contains(&how) {
-                overwriting.push(how);
+            if let Some(how) = self.overwriting(letter, rules, row)
+                && !overwriting.contains(&(row.rules.line, how))
+            {
+                overwriting.push((row.rules.line, how));
             }
         }
         Judged::Open(Open {
@@ -177,6 +182,22 @@ impl<'j> Judge<'j> {
             left,
             overwriting,
             publications,
+        })
+    }
+
+    /// What the row would do to newer values. `None`: it can overwrite none.
+    fn overwriting(&self, letter: &Letter<'_>, rules: &TopicMapping, row: &Row<'_>) -> Option<Overwriting> {
+        if !sets(row) {
+            return None;
+        }
+        if row.newer.is_some() {
+            return (!version_tells(letter, rules, row)).then_some(Overwriting::Unversioned);
+        }
+        let is_guarded = !self.manner.overwrite && row.rules.guarded && self.guard_tells(letter, rules, row);
+        Some(if is_guarded {
+            Overwriting::Guarded
+        } else {
+            Overwriting::Blind
         })
     }
 
@@ -193,22 +214,31 @@ impl<'j> Judge<'j> {
     }
 }
 
-/// Parts the rows that are replayed from those that are left. `wanted`: rows, and whether one must be left.
+/// Whether the version in the record says if what is there is newer. It does if all writes to the set store their versions
+/// in that bin, now and when the message was rejected. Otherwise a later message may have left a record without one, which
+/// takes any.
+fn version_tells(letter: &Letter<'_>, rules: &TopicMapping, row: &Row<'_>) -> bool {
+    row.rules.newer_bin.as_deref().is_some_and(|bin| {
+        letter.was_versioned(&row.target.namespace, &row.target.set, bin) && rules.versions_all_of(row.target, bin)
+    })
+}
+
+/// Parts the rows that are replayed from those that are left. `wanted`: rows, and why one must be left.
 ///
 /// The rows of a message on one record were made to be applied one after another. So all of them that are not done are
 /// replayed, or none is. Rows on other records do not depend on them, and the ledger knows each of them in later runs.
-pub(super) fn leave(rows: &[Row<'_>], wanted: Vec<(OpenRow, bool)>) -> (Vec<OpenRow>, Vec<LeftRow>) {
+pub(super) fn leave(rows: &[Row<'_>], wanted: Vec<(OpenRow, Option<Leave>)>) -> (Vec<OpenRow>, Vec<LeftRow>) {
     let record = |place: usize| record_of(&rows[place]);
-    let causes = wanted.iter().filter(|(_, is_cause)| *is_cause);
+    let causes = wanted.iter().filter(|(_, cause)| cause.is_some());
     let records: HashSet<_> = causes.map(|(row, _)| record(row.place)).collect();
     let mut open = Vec::with_capacity(wanted.len());
     let mut left = Vec::new();
-    for (row, is_cause) in wanted {
+    for (row, cause) in wanted {
         if records.contains(&record(row.place)) {
             left.push(LeftRow {
                 place: row.place,
                 line: rows[row.place].rules.line,
-                is_cause,
+                why: cause.unwrap_or(Leave::SameRecord),
             });
         } else {
             open.push(row);
@@ -308,8 +338,14 @@ fn not_done(letter: &Letter<'_>, rows: &[Row<'_>], left_out: &[LeftOut<'_>]) -> 
 
 /// Whether the row may overwrite values that a newer message has written. A version prevents that, and so does a row
 /// that only creates.
+#[cfg(test)]
 pub(super) fn may_overwrite(row: &Row<'_>) -> bool {
-    if row.newer.is_some() || row.rules.mode == Mode::Create {
+    row.newer.is_none() && sets(row)
+}
+
+/// Whether the row sets, deletes or touches, whatever is there.
+fn sets(row: &Row<'_>) -> bool {
+    if row.rules.mode == Mode::Create {
         return false;
     }
     match &row.action {
@@ -408,7 +444,7 @@ namespace = \"test\"
         match judge.judge(letter, &message, 0, now_ms) {
             Judged::Open(open) => Ok((
                 open.open.iter().map(|row| (row.place, row.is_guarded)).collect(),
-                open.left.iter().map(|row| (row.place, row.is_cause)).collect(),
+                open.left.iter().map(|row| (row.place, row.why.is_cause())).collect(),
             )),
             Judged::Refused(refuse, _) => Err(refuse.word()),
             Judged::Filtered => Err("filtered"),
@@ -583,7 +619,11 @@ namespace = \"test\"
         };
         assert_eq!(judged(COUNTS, &in_doubt, manner), Ok(vec![(0, false)]));
         let newer = format!("{SETS}newer = {{ path = \"v\", bin = \"v\" }}\n");
-        assert_eq!(judged(&newer, &in_doubt, Manner::default()), Ok(vec![(0, false)]));
+        let versioned = Letter {
+            versioned: r#"[["test","s","v"]]"#,
+            ..in_doubt
+        };
+        assert_eq!(judged(&newer, &versioned, Manner::default()), Ok(vec![(0, false)]));
     }
 
     #[test]
@@ -620,11 +660,7 @@ namespace = \"test\"
         let maps = COUNTS.replace("add = { n = 1 }", "map_add = { l = { key = \"id\" } }");
         assert_eq!(careful(&format!("{maps}{last}")), Ok(vec![(0, false)]));
         // Nothing can be overwritten.
-        for write in [
-            format!("{SETS}newer = {{ path = \"v\", bin = \"v\" }}\n"),
-            format!("{SETS}mode = \"create\"\n"),
-            COUNTS.to_owned(),
-        ] {
+        for write in [format!("{SETS}mode = \"create\"\n"), COUNTS.to_owned()] {
             assert_eq!(careful(&write), Ok(vec![(0, false)]), "{write}");
         }
         for write in [
@@ -635,6 +671,50 @@ namespace = \"test\"
         ] {
             assert_eq!(careful(&write), Err("may_overwrite"), "{write}");
         }
+    }
+
+    /// A record that was written before its writes had versions has none, and takes any.
+    #[test]
+    fn a_version_tells_only_if_later_messages_have_stored_theirs() {
+        let newer = format!("{SETS}newer = {{ path = \"v\", bin = \"v\" }}\n");
+        let of = |routes: &str, versioned, manner| {
+            let letter = Letter {
+                versioned,
+                ..letter(LetterRows::All)
+            };
+            judged(routes, &letter, manner)
+        };
+        let (careful, then) = (Manner::default(), r#"[["test","s","v"]]"#);
+        let overwrite = Manner {
+            overwrite: true,
+            ..careful
+        };
+        let open = || Ok(vec![(0, false)]);
+        assert_eq!(of(&newer, then, careful), open());
+        for versioned in ["", r#"[["test","s","w"]]"#, r#"[["test","t","v"]]"#, "?"] {
+            assert_eq!(of(&newer, versioned, careful), Err("may_overwrite"), "{versioned}");
+            assert_eq!(of(&newer, versioned, overwrite), open(), "{versioned}");
+        }
+        // Another write of the set stores none today.
+        let mixed = format!(
+            "{newer}{}mode = \"create\"\non_conflict = \"ignore\"\n",
+            SETS.replace("\"id\"", "\"a\"")
+        );
+        assert!(
+            parted(
+                "",
+                &mixed,
+                &Letter {
+                    versioned: then,
+                    ..letter(LetterRows::All)
+                },
+                careful
+            )
+            .is_ok_and(|(_, left)| left == [(0, true)])
+        );
+        // Counting overwrites nothing.
+        let counts = format!("{COUNTS}newer = {{ path = \"v\", bin = \"v\" }}\n");
+        assert_eq!(of(&counts, "", careful), open());
     }
 
     #[test]

@@ -4,20 +4,20 @@
 //! partition's guard, and stores it, as the service does. All others go without a guard: the ledger alone tells whether
 //! they are applied, and the service's guard stays where its own messages have brought it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::config::model::{InDoubt, Mode};
 use crate::delivery::guard::{Guard, GuardIdentity, sequence};
 use crate::delivery::ledger::Ledger;
 use crate::delivery::letter::Letter;
-use crate::delivery::plan::Plan;
+use crate::delivery::plan::{Plan, enters};
 use crate::delivery::reject::{NotDone, Rejected, RowsNotDone, rejection_of};
 use crate::delivery::write::{Calls, Fatal, Limits, Refused, Unapplied, WriteEnd, write};
 use crate::kafka::admin::topic_id::TopicId;
 use crate::output::LeftOut;
 use crate::output::row::{Op, RecordKey, Row, RowAction, RowRules, RowTtl};
 use crate::replay::judge::{LeftRow, Open, OpenRow, overwrites, record_of, row_counts};
-use crate::replay::totals::Refuse;
+use crate::replay::totals::{Leave, Refuse};
 
 /// A letter whose rows are written.
 pub(super) struct Task<'m> {
@@ -41,7 +41,7 @@ pub(super) enum Outcome {
 }
 
 /// A letter of which rows are left.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct InPart {
     pub why: Refuse,
     /// The line of the write that is the cause.
@@ -49,6 +49,8 @@ pub(super) struct InPart {
     /// How many rows are done, of those that the letter lists.
     pub done: usize,
     pub of: usize,
+    /// The rows that are left: the lines of their writes, and why.
+    pub left: Vec<(usize, Leave)>,
 }
 
 /// What a run's rows have in common.
@@ -74,6 +76,9 @@ struct Found {
     left: Vec<usize>,
     written: u64,
 }
+
+/// Rows that are left, and are done: by their tasks and places.
+type DoneBefore = HashSet<(usize, usize)>;
 
 /// The ttl of a record that is there before a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -140,6 +145,10 @@ impl RowsOf<'_> {
                     rules.make(row.rules, Kind::Reduced);
                 }
             }
+            for left in &task.open.left {
+                let row = &task.open.rows[left.place];
+                rules.make(row.rules, Kind::Plain(self.life(row)));
+            }
         }
         let mut groups: BTreeMap<(&str, Option<&str>, i32), Vec<usize>> = BTreeMap::new();
         for (number, task) in tasks.iter().enumerate() {
@@ -197,6 +206,10 @@ impl RowsOf<'_> {
         };
         let guard = Guard::new(&identity);
         let ledger = Ledger::new(&identity, self.time, self.forget_below);
+        let before = match self.done_before(tasks, members, rules, &ledger, &guard, calls) {
+            Ok(before) => before,
+            Err(fatal) => return (0, fatal),
+        };
         let mut plan = Plan::with_ledger(ledger.clone());
         let mut open_rows = Vec::new();
         for number in members {
@@ -249,9 +262,64 @@ impl RowsOf<'_> {
             found.written += more.written;
         }
         for number in members {
-            outcomes[*number] = outcome(&plan, *number, &tasks[*number], &found, &kept);
+            outcomes[*number] = outcome(&plan, *number, &tasks[*number], &found, &kept, &before);
         }
         (found.written, fatal)
+    }
+
+    /// Asks the ledger which of the rows that are left are done: an earlier run may have been given a person's word. The
+    /// rows on a record count as done if all of them are.
+    ///
+    /// # Errors
+    /// Why the run cannot go on. `None`: it is stopped.
+    fn done_before(
+        &self,
+        tasks: &[Task<'_>],
+        members: &[usize],
+        rules: &Rules,
+        ledger: &Ledger,
+        guard: &Guard,
+        calls: &Calls<'_>,
+    ) -> Result<DoneBefore, Option<Fatal>> {
+        let mut plan = Plan::asking(ledger.clone());
+        let mut of = Vec::new();
+        for number in members {
+            let Task { letter, open } = &tasks[*number];
+            if open.left.is_empty() {
+                continue;
+            }
+            let ordinals = ordinals(&open.rows, &open.left_out);
+            for left in &open.left {
+                let row = &open.rows[left.place];
+                let row = Row {
+                    message: *number,
+                    rules: rules.get(row.rules, Kind::Plain(self.life(row))),
+                    ..row.clone()
+                };
+                if enters(&row) {
+                    let entry = sequence(letter.offset, ordinals[left.place]).unwrap_or_default();
+                    of.push((*number, left.place));
+                    plan.push_entered(row, entry, entry);
+                }
+            }
+        }
+        let mut found = Found::default();
+        let fatal = self.rounds(&plan, (0..plan.rows()).collect(), guard, calls, &mut found);
+        if fatal.is_some() || !found.left.is_empty() {
+            return Err(fatal);
+        }
+        let entered = found.unapplied.iter().filter(|(_, why)| *why == Unapplied::Already);
+        let mut done: DoneBefore = entered.map(|(row, _)| of[*row]).collect();
+        for number in members {
+            let Open { rows, left, .. } = &tasks[*number].open;
+            let record = |left: &LeftRow| (rows[left.place].target, &rows[left.place].key);
+            let is_done = |left: &LeftRow| done.contains(&(*number, left.place));
+            let open: Vec<_> = left.iter().filter(|left| !is_done(left)).map(record).collect();
+            for left in left.iter().filter(|left| open.contains(&record(left))) {
+                done.remove(&(*number, left.place));
+            }
+        }
+        Ok(done)
     }
 
     /// The rows that later messages kept from being applied, without what overwrites. `kept`: those of which nothing
@@ -387,8 +455,16 @@ fn ordinals(rows: &[Row<'_>], left_out: &[LeftOut<'_>]) -> Vec<u16> {
     ordinals
 }
 
-/// What became of the letter with this number. `kept`: rows of which `--keep-newer` leaves nothing.
-fn outcome(plan: &Plan<'_>, number: usize, task: &Task<'_>, found: &Found, kept: &[usize]) -> Outcome {
+/// What became of the letter with this number. `kept`: rows of which `--keep-newer` leaves nothing. `before`: rows that are
+/// left, and were done by an earlier run.
+fn outcome(
+    plan: &Plan<'_>,
+    number: usize,
+    task: &Task<'_>,
+    found: &Found,
+    kept: &[usize],
+    before: &DoneBefore,
+) -> Outcome {
     let open = task.open.open.len();
     let is_its = |row: &usize| plan.message(*row) == number;
     if found.left.iter().any(is_its) {
@@ -399,28 +475,36 @@ fn outcome(plan: &Plan<'_>, number: usize, task: &Task<'_>, found: &Found, kept:
         .iter()
         .filter(|(_, why)| *why == Unapplied::Later)
         .map(|(row, _)| *row);
-    let left = &task.open.left;
+    let all_left = &task.open.left;
+    let left: Vec<&LeftRow> = all_left
+        .iter()
+        .filter(|row| !before.contains(&(number, row.place)))
+        .collect();
+    let done_before = all_left.len() - left.len();
     let refused: Vec<&Refused> = found.refused.iter().filter(|refused| is_its(&refused.row)).collect();
     let Some(first) = refused.first() else {
         // What nothing tells needs the user's word in any case, so it is named first.
         let cause = left
             .iter()
-            .find(|row| row.is_cause)
-            .map(|LeftRow { line, .. }| (Refuse::MayOverwrite, *line));
+            .find(|row| row.why.is_cause())
+            .map(|row| (Refuse::MayOverwrite, row.line));
         let cause = cause.or_else(|| Some((Refuse::Later, plan.row(later.clone().min()?).row.rules.line)));
         if let Some((why, line)) = cause {
+            let lines = left.iter().map(|row| (row.line, row.why));
+            let later_lines = later.clone().map(|row| (plan.row(row).row.rules.line, Leave::Later));
             return Outcome::Refused(InPart {
                 why,
                 line,
-                done: open - later.count(),
-                of: open + left.len(),
+                done: open - later.count() + done_before,
+                of: open + all_left.len(),
+                left: lines.chain(later_lines).collect(),
             });
         }
         let has = |what| whys.iter().any(|(_, why)| *why == what);
         let kept = kept.iter().filter(|row| is_its(row)).count();
         return match () {
             () if open > whys.len() + kept => Outcome::Written,
-            () if has(Unapplied::Already) => Outcome::Already,
+            () if has(Unapplied::Already) || done_before > 0 => Outcome::Already,
             () if has(Unapplied::Stale) => Outcome::Stale,
             () if has(Unapplied::Ignored) => Outcome::Ignored,
             () if kept > 0 => Outcome::KeptNewer,

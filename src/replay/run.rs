@@ -25,13 +25,13 @@ use crate::message::{Message, Rejection};
 use crate::observe::counters::Counters;
 use crate::processor::Processor as _;
 use crate::replay::index::{Full, Index, MESSAGES_MAX, Place};
-use crate::replay::judge::{Judge, Judged, LeftRow, Manner, Open};
+use crate::replay::judge::{Judge, Judged, Manner};
 use crate::replay::owned::Owned;
 use crate::replay::reasons::{Reasons, shown};
 use crate::replay::rows::{InPart, Outcome, RowsOf, Task};
 use crate::replay::selection::Selection;
 use crate::replay::source;
-use crate::replay::totals::{Leave, Overwriting, Refuse, Totals, count};
+use crate::replay::totals::{Leave, Refuse, Totals, count};
 use crate::rules::mapping::Mapping;
 use crate::util::exit::Exit;
 use crate::util::memory;
@@ -224,6 +224,7 @@ fn pass_both(
         manner: options.manner,
         topic_ids: BTreeMap::new(),
     };
+    totals.spans.clone_from(&spans);
     let first = first_pass(&judge, options, &spans, stop, watch, totals)?;
     // What the first pass could not read is no part of the run.
     let spans = without(&spans, &totals.unread);
@@ -669,28 +670,23 @@ impl Second<'_> {
             match &part.fate {
                 Fate::Task(task) => {
                     let open = &tasks[*task].open;
-                    if let Some(cause) = open.left.iter().find(|row| row.is_cause) {
+                    if let Some(cause) = open.left.iter().find(|row| row.why.is_cause()) {
                         let in_part = InPart {
                             why: Refuse::MayOverwrite,
                             line: cause.line,
                             done: open.open.len(),
                             of: open.open.len() + open.left.len(),
+                            left: open.left.iter().map(|row| (row.line, row.why)).collect(),
                         };
                         settle(&Fate::in_part(in_part), part.place, totals);
-                        count_left(open, part.place, totals);
                     } else {
                         let day = part.letter.time.to_string();
                         let day = day.get(..10).unwrap_or_default().to_owned();
                         totals.would.add(day, shown(part.letter.reason));
                         totals.would_publish += u64::from(!open.publications.is_empty());
                     }
-                    for (line, is_guarded) in &open.overwriting {
-                        let how = if *is_guarded {
-                            Overwriting::Guarded
-                        } else {
-                            Overwriting::Blind
-                        };
-                        count(&mut totals.overwriting, (*line, how), part.place, "");
+                    for how in &open.overwriting {
+                        count(&mut totals.overwriting, *how, part.place, "");
                     }
                 }
                 fate => settle(fate, part.place, totals),
@@ -769,6 +765,7 @@ impl Second<'_> {
                     now_ms: now_ms(),
                     guard_epoch: config.run.guard_epoch,
                     guarded: part.letter.guarded,
+                    versioned: part.letter.versioned,
                     tries: part.letter.tries.saturating_add(1),
                     first_time: Some(part.letter.first_time),
                 };
@@ -818,9 +815,6 @@ impl Second<'_> {
             totals.published += published;
             totals.letters_made += letters;
             settle(&fate, place, totals);
-            if let (Fate::Refused { .. }, Fate::Task(task)) = (&fate, &parts[number].fate) {
-                count_left(&tasks[*task].open, place, totals);
-            }
         }
         match (fatal, end) {
             (Some(fatal), _) => Err(fatal.into()),
@@ -856,6 +850,8 @@ enum Fate {
         line: usize,
         /// How many of its rows are done, and how many it lists. Both are 0 if none was looked at.
         rows: (usize, usize),
+        /// The rows that are left: the lines of their writes, and why.
+        left: Vec<(usize, Leave)>,
         /// The cause in words, or empty.
         detail: String,
     },
@@ -871,15 +867,17 @@ impl Fate {
             why,
             line,
             rows: (0, 0),
+            left: Vec::new(),
             detail: String::new(),
         }
     }
 
-    fn in_part(InPart { why, line, done, of }: InPart) -> Fate {
+    fn in_part(in_part: InPart) -> Fate {
         Fate::Refused {
-            why,
-            line,
-            rows: (done, of),
+            why: in_part.why,
+            line: in_part.line,
+            rows: (in_part.done, in_part.of),
+            left: in_part.left,
             detail: String::new(),
         }
     }
@@ -889,6 +887,7 @@ impl Fate {
             why: Refuse::NotProduced,
             line: 0,
             rows: (0, 0),
+            left: Vec::new(),
             detail,
         }
     }
@@ -903,11 +902,15 @@ fn settle(fate: &Fate, place: Place, totals: &mut Totals) {
             why,
             line,
             rows: (rows_done, rows),
+            left,
             detail,
         } => {
             let example = count(&mut totals.refused, (*why, *line), place, detail);
             example.rows_done += *rows_done as u64;
             example.rows += *rows as u64;
+            for left in left {
+                count(&mut totals.rows_left, *left, place, "");
+            }
         }
         Fate::Failed(rejected) => {
             let Rejection { reason, detail } = &rejected.rejection;
@@ -919,18 +922,6 @@ fn settle(fate: &Fate, place: Place, totals: &mut Totals) {
         Fate::Done(Outcome::KeptNewer) => done.kept_newer += 1,
         Fate::Done(_) => done.written += 1,
         Fate::Task(_) => {}
-    }
-}
-
-/// Counts the rows that are left of a letter.
-fn count_left(open: &Open<'_>, place: Place, totals: &mut Totals) {
-    for LeftRow { line, is_cause, .. } in &open.left {
-        let why = if *is_cause {
-            Leave::MayOverwrite
-        } else {
-            Leave::SameRecord
-        };
-        count(&mut totals.rows_left, (*line, why), place, "");
     }
 }
 

@@ -75,9 +75,7 @@ impl Refuse {
                 "today's rules number or place its rows differently: replay it with the rules of its day"
             }
             Refuse::InDoubt => "its row may be applied already: look at the record, then --in-doubt",
-            Refuse::MayOverwrite => {
-                "it sets or deletes, and newer values may be there: --overwrite, or newer in the write"
-            }
+            Refuse::MayOverwrite => "it sets or deletes, and newer values may be there: look there, then --overwrite",
             Refuse::Later => {
                 "a later message has written its record: --keep-newer leaves its values, --overwrite takes the letter's"
             }
@@ -103,8 +101,34 @@ pub struct Example {
 pub enum Leave {
     /// They may overwrite newer values.
     MayOverwrite,
+    /// They have a version, and records of later messages may have none: their letter does not say that these stored one.
+    Unversioned,
     /// They are on the record of a row that may.
     SameRecord,
+    /// A later message has written their record.
+    Later,
+}
+
+impl Leave {
+    /// Whether such a row is left for its own sake, before anything is asked of the database.
+    pub fn is_cause(self) -> bool {
+        matches!(self, Leave::MayOverwrite | Leave::Unversioned)
+    }
+
+    /// What it means, and what a person can do.
+    fn meaning(self) -> &'static str {
+        match self {
+            Leave::MayOverwrite => "it may overwrite newer values: look there, then --overwrite",
+            Leave::Unversioned => {
+                "its letter does not say that its writes had newer, so newer values may have no version: look there, \
+                 then --overwrite, which still leaves greater versions"
+            }
+            Leave::SameRecord => "it is on the record of a row that may overwrite, and goes with that one",
+            Leave::Later => {
+                "a later message has written its record: --keep-newer counts and appends, and leaves the later values"
+            }
+        }
+    }
 }
 
 /// What a write that may overwrite newer values would do.
@@ -114,6 +138,8 @@ pub enum Overwriting {
     Guarded,
     /// Nothing tells.
     Blind,
+    /// Its version tells, where the record has one.
+    Unversioned,
 }
 
 /// Letters that are done, by what happened.
@@ -157,6 +183,8 @@ pub struct Totals {
     pub refused: BTreeMap<(Refuse, usize), Example>,
     /// Selected letters that are not dealt with: the run ended before, or the topic has dropped them.
     pub left: u64,
+    /// What each partition of the topic had when the run began.
+    pub spans: Vec<Span>,
     /// What could not be read of the topic, though it is there: nobody knows which letters are in it.
     pub unread: Vec<Span>,
     /// Rows that were applied.
@@ -247,6 +275,19 @@ pub fn unread(topic: &str, span: &Span) -> String {
         span.end - 1,
         span.partition
     )
+}
+
+/// Says that the log of the topic no longer begins at 0. `None`: it does.
+pub fn gone(topic: &str, spans: &[Span]) -> Option<String> {
+    let cut = spans.iter().filter(|span| span.begin > 0);
+    let first = cut.clone().next()?;
+    let offsets: i64 = cut.map(|span| span.begin).sum();
+    Some(format!(
+        "gone: {offsets} offset(s) of {topic} are not in its log any more, which begins at {}, for one: Kafka has deleted \
+         the letters there (retention, kafka-delete-records.sh, compaction). With message.timestamp.type=CreateTime \
+         retention counts from the time of the rejected message: set LogAppendTime",
+        message::place(topic, first.partition, first.begin)
+    ))
 }
 
 fn sum<K>(counts: &BTreeMap<K, Example>) -> u64 {
@@ -344,10 +385,14 @@ impl Totals {
             };
             let mut more = format!(": {}{of_line}, {}{detail}; {}", why.word(), at(*place), why.meaning());
             if example.rows > 0 {
-                let are = if self.is_dry { "would be" } else { "are" };
+                let (at_most, are) = if self.is_dry {
+                    ("at most ", "would be")
+                } else {
+                    ("", "are")
+                };
                 let Example { rows, rows_done, .. } = example;
                 // Writing to a string cannot fail.
-                let _ = write!(more, "; {rows_done} of {rows} row(s) {are} done");
+                let _ = write!(more, "; {at_most}{rows_done} of {rows} row(s) {are} done");
             }
             more.push_str(&more_of(details));
             line(*count, "refused", &more);
@@ -359,10 +404,14 @@ impl Totals {
         for span in &self.unread {
             let _ = writeln!(text, "{}", unread(topic, span));
         }
+        if let Some(gone) = gone(topic, &self.spans) {
+            let _ = writeln!(text, "{gone}");
+        }
         for ((of_line, how), example) in &self.overwriting {
             let how = match how {
                 Overwriting::Guarded => "only where no later message of its partition has written the record",
                 Overwriting::Blind => "with --overwrite, whatever is there",
+                Overwriting::Unversioned => "with --overwrite, where the record has no version, or a smaller one",
             };
             let _ = writeln!(
                 text,
@@ -372,21 +421,20 @@ impl Totals {
             );
         }
         for ((of_line, why), example) in &self.rows_left {
-            let (is, why) = match (self.is_dry, why) {
-                (true, Leave::MayOverwrite) => ("would be", "it may overwrite newer values"),
-                (false, Leave::MayOverwrite) => ("is", "it may overwrite newer values"),
-                (true, Leave::SameRecord) => ("would be", "it is on the record of a row that may overwrite"),
-                (false, Leave::SameRecord) => ("is", "it is on the record of a row that may overwrite"),
-            };
+            let is = if self.is_dry { "would be" } else { "is" };
             let _ = writeln!(
                 text,
-                "the write at line {of_line} {is} left, for {} row(s), {}: {why}",
+                "the write at line {of_line} {is} left, for {} row(s), {}: {}",
                 example.count,
-                at(example.place)
+                at(example.place),
+                why.meaning()
             );
         }
         if self.is_dry {
-            text.push_str("dry run: nothing was written, and Aerospike was not asked\n");
+            text.push_str(
+                "dry run: nothing was written, and Aerospike was not asked: which rows are done already, or wait for a \
+                 later message's sake, a run finds\n",
+            );
             if self.would_publish > 0 {
                 let _ = writeln!(
                     text,
@@ -504,6 +552,26 @@ mod tests {
     }
 
     #[test]
+    fn a_log_that_no_longer_begins_at_0_is_told() {
+        let span = |partition, begin| Span {
+            partition,
+            begin,
+            end: 10,
+        };
+        assert_eq!(gone("dead", &[span(0, 0), span(1, 0)]), None);
+        let mut totals = Totals {
+            spans: vec![span(0, 0), span(1, 3), span(2, 4)],
+            ..Totals::default()
+        };
+        let told = "\ngone: 7 offset(s) of dead are not in its log any more, which begins at dead:1:3, for one: ";
+        for is_dry in [false, true] {
+            totals.is_dry = is_dry;
+            assert!(totals.text("dead").contains(told), "{}", totals.text("dead"));
+        }
+        assert_eq!(totals.exit(), Exit::Stopped);
+    }
+
+    #[test]
     fn letters_of_which_rows_are_left_say_how_many_and_which() {
         let place = Place {
             partition: 0,
@@ -519,19 +587,23 @@ mod tests {
             (example.rows, example.rows_done) = (example.rows + 3, example.rows_done + 1);
             count(&mut totals.rows_left, (20, Leave::MayOverwrite), place, "");
             count(&mut totals.rows_left, (24, Leave::SameRecord), place, "");
+            count(&mut totals.rows_left, (13, Leave::Later), place, "");
         }
         let expected = "2 letter(s) read from dead
           2 refused: may_overwrite (the write at line 20), e.g. dead:0:5; it sets or deletes, and newer values \
-             may be there: --overwrite, or newer in the write; 2 of 6 row(s) are done
-the write at line 20 is left, for 2 row(s), e.g. dead:0:5: it may overwrite newer values
-the write at line 24 is left, for 2 row(s), e.g. dead:0:5: it is on the record of a row that may overwrite
+             may be there: look there, then --overwrite; 2 of 6 row(s) are done
+the write at line 13 is left, for 2 row(s), e.g. dead:0:5: a later message has written its record: --keep-newer counts \
+             and appends, and leaves the later values
+the write at line 20 is left, for 2 row(s), e.g. dead:0:5: it may overwrite newer values: look there, then --overwrite
+the write at line 24 is left, for 2 row(s), e.g. dead:0:5: it is on the record of a row that may overwrite, and goes \
+             with that one
 2 row(s) written, 0 new letter(s)
 ";
         assert_eq!(totals.text("dead"), expected);
         totals.is_dry = true;
         let text = totals.text("dead");
         for told in [
-            "; 2 of 6 row(s) would be done\n",
+            "; at most 2 of 6 row(s) would be done\n",
             "\nthe write at line 24 would be left, for 2 row(s), ",
         ] {
             assert!(text.contains(told), "{text}");

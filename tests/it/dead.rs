@@ -171,3 +171,29 @@ fn without_a_topic_of_dead_letters_one_must_be_named() {
     let output = dead(file.path(), &[], 64);
     assert!(output.err.contains("--from"), "{}", output.err);
 }
+
+/// What Kafka has deleted is not silently missing: the mock broker keeps 5 MiB of a partition.
+#[test]
+fn letters_that_kafka_has_deleted_are_told_by_dead_and_replay() {
+    let kafka = Kafka::mock();
+    let (topic, letters) = (kafka.topic("events", 1), kafka.topic("dead", 1));
+    let setup = lettered(&kafka, &topic, &letters);
+    let file = setup.file();
+    let told = format!(
+        " offset(s) of {} are not in its log any more, which begins at ",
+        letters.name
+    );
+    let counted = dead(file.path(), &[], 0);
+    assert!(!counted.err.contains(&told), "{}", counted.err);
+    let large = "x".repeat(900_000);
+    (0..8).for_each(|_| letters.produce(0, &[sent("k", &large)]));
+    let counted = dead(file.path(), &[], 1);
+    assert!(counted.out.contains("0 letters of 0 messages"), "{}", counted.out);
+    assert!(
+        counted.err.contains("gone: ") && counted.err.contains(&told),
+        "{}",
+        counted.err
+    );
+    let replayed = call(penstock().arg("replay").arg(file.path()).arg("--dry-run"), "");
+    assert!(replayed.out.contains(&told), "{}{}", replayed.out, replayed.err);
+}

@@ -210,7 +210,11 @@ fn a_letter_of_which_a_row_may_overwrite_is_replayed_in_part() {
             .trim_start()
             .starts_with("2 refused: may_overwrite (the write at line ")
     );
-    assert!(line(&dry).ends_with("; 2 of 4 row(s) would be done"), "{}", dry.output);
+    assert!(
+        line(&dry).ends_with("; at most 2 of 4 row(s) would be done"),
+        "{}",
+        dry.output
+    );
     assert!(
         dry.output.contains(" would be left, for 2 row(s), e.g. "),
         "{}",
@@ -218,6 +222,22 @@ fn a_letter_of_which_a_row_may_overwrite_is_replayed_in_part() {
     );
     assert!(!dry.output.contains("would publish"), "{}", dry.output);
     assert_eq!(sim.stats(), stats, "the database is asked nothing");
+
+    // Each write that is left is named, with its own reason and cure.
+    let plain = replay(&scene, &mended, &[]);
+    plain.assert_code(1);
+    assert!(line(&plain).ends_with("; 0 of 4 row(s) are done"), "{}", plain.output);
+    for told in [
+        ": a later message has written its record: --keep-newer counts and appends, and leaves the later values",
+        ": it may overwrite newer values: look there, then --overwrite",
+    ] {
+        let left = plain
+            .output
+            .lines()
+            .find(|line| line.starts_with("the write at line ") && line.ends_with(told));
+        let left = left.unwrap_or_else(|| panic!("{told:?} is not in\n{}", plain.output));
+        assert!(left.contains(" is left, for 2 row(s), e.g. "), "{left}");
+    }
 
     for rows in [2, 0] {
         let part = replay(&scene, &mended, &["--keep-newer"]);
@@ -237,6 +257,51 @@ fn a_letter_of_which_a_row_may_overwrite_is_replayed_in_part() {
     assert_eq!(users(), [Some(3), Some(3)]);
     assert_eq!(sim.records("test", "events").len(), 6);
     assert_eq!(out.ends(), [Some(2)]);
+
+    // What is done is done, and needs nobody's word again.
+    for manner in [&[][..], &["--keep-newer"]] {
+        let again = replay(&scene, &mended, manner);
+        again.assert_code(0);
+        assert_says(&again, "2 already written");
+        assert_says(&again, "0 row(s) written, 0 new letter(s)");
+    }
+    assert_eq!(users(), [Some(3), Some(3)]);
+}
+
+/// A version tells of later messages only if they have stored theirs.
+#[test]
+fn a_version_that_came_after_the_letters_is_not_trusted() {
+    let sim = simulator();
+    let scene = Scene::new(sim.addr(), 1);
+    scene.produce(0..2, 1);
+    let sets = "[[route.write]]\nset = \"sets\"\nkey = \"id\"\nbins = { last = \"n\" }\n";
+    let newer = format!("{sets}newer = {{ path = \"n\", bin = \"_n\" }}\n");
+    let broken = |writes: &str| format!("[[route]]\nrequire = [\"n != 0\"]\n{writes}");
+    Service::run_to_the_ends_of(&scene.topic, &scene.with(&broken(sets)));
+    assert_eq!(scene.letters(), 1);
+    let last = || sim.get("test", "sets", "k0").unwrap().int("last");
+    for (manner, is) in [(&["--dry-run"][..], "would be"), (&[], "is")] {
+        let refused = replay(&scene, &format!("[[route]]\n{newer}"), manner);
+        refused.assert_code(1);
+        assert_says(&refused, "1 refused: may_overwrite");
+        let told = format!(" {is} left, for 1 row(s), e.g. {}:", scene.dead.name);
+        assert!(refused.output.contains(&told), "{}", refused.output);
+        let why = ": its letter does not say that its writes had newer, so newer values may have no version";
+        assert!(refused.output.contains(why), "{}", refused.output);
+        assert_eq!(last(), Some(1));
+    }
+
+    // A letter that was made with versions says so.
+    let scene = Scene::new(sim.addr(), 1);
+    assert!(sim.remove("test", "sets", "k0"));
+    scene.produce(0..2, 1);
+    Service::run_to_the_ends_of(&scene.topic, &scene.with(&broken(&newer)));
+    let letter = scene.dead.read(1).remove(0);
+    assert_eq!(letter.header("penstock.versioned"), Some(r#"[["test","sets","_n"]]"#));
+    let done = replay(&scene, &format!("[[route]]\n{newer}"), &[]);
+    done.assert_code(0);
+    assert_says(&done, "1 stale");
+    assert_eq!(last(), Some(1));
 }
 
 /// The life of a record is what the latest message says, and the letter is an earlier one.

@@ -294,6 +294,35 @@ fn every_link_between_documents_leads_somewhere() {
     assert_none("links to nowhere", &faults);
 }
 
+/// A letter has the time of its message, so a topic of letters without this loses those of old messages at once.
+#[test]
+fn every_printed_command_that_creates_a_topic_of_letters_lets_them_live() {
+    let mut paths = files(&root().join("docs"), "md");
+    paths.extend(files(&root().join("examples"), "toml"));
+    paths.extend(["README.md", "src/cli/init/text.rs", "deploy/compose/compose.yaml"].map(|name| root().join(name)));
+    let mut faults = Vec::new();
+    let mut checked = 0;
+    for path in paths {
+        let text = read(&path);
+        // A command goes on behind a backslash.
+        for command in text.replace("\\\n", " ").lines() {
+            let creates = command.contains("kafka-topics.sh") && command.contains("--create");
+            let of_letters = !command.contains("--topic events --partitions");
+            if (creates && of_letters) || command.contains("kafka.sh topic events.dead") {
+                checked += 1;
+                if !command.contains("message.timestamp.type=LogAppendTime") {
+                    faults.push(format!("{}: {command}", path.display()));
+                }
+            }
+        }
+    }
+    assert!(checked > 10, "{checked}");
+    assert_none(
+        "topics of letters whose letters go by the time of their messages",
+        &faults,
+    );
+}
+
 /// A page has one purpose; a longer page has two. A line must fit into a terminal beside another one.
 #[test]
 fn pages_and_their_lines_are_short() {

@@ -460,3 +460,61 @@ fn a_message_that_has_a_letter_gets_no_other_one() {
         assert_eq!(topic.committed(&other.group), [Some(1)]);
     }
 }
+
+/// The letter of a skipped message names the guarded sets, like one of the service. So a replay sees which record a later
+/// message has written, and does the rest.
+#[test]
+fn a_guarded_write_of_a_skipped_message_is_replayed_where_no_later_message_wrote() {
+    let kafka = Kafka::mock();
+    let (topic, dead) = (kafka.topic("events", 1), kafka.topic("dead", 1));
+    let sim = simulator();
+    let rules = |require: &str| {
+        format!(
+            "[[route]]\n{require}[[route.write]]\nset = \"users\"\nkey = \"id\"\nbins = {{ last = \"n\" }}\nadd = {{ \
+             count = 1 }}\n"
+        )
+    };
+    let setup = Setup::new(&kafka, &topic, sim.addr());
+    let messages = [
+        r#"{"id": "a", "n": 1}"#,
+        r#"{"id": "b", "n": 2}"#,
+        r#"{"id": "c", "n": 3}"#,
+        r#"{"id": "a", "n": 9}"#,
+    ];
+    topic.produce(0, &messages.map(|payload| sent("k", payload)));
+    topic.commit(&setup.group, 0, 0);
+    let held = setup.clone().routes(&rules("require = [\"n > 8\"]\n")).file();
+    let (to_topic, folder) = (format!("--to-topic={}", dead.name), tempfile::tempdir().unwrap());
+    let kept = folder.path().join("kept.json").display().to_string();
+    for (offset, keep) in [(0, &[&*to_topic][..]), (1, &[&*to_topic]), (2, &["--to-file", &kept])] {
+        let place = format!("{}:0:{offset}", topic.name);
+        skip(held.path(), &place, &[&["--yes"], keep].concat(), 0);
+    }
+    let mended = setup.routes(&rules(""));
+    Service::run_to_the_ends_of(&topic, &mended);
+    let file = mended.file();
+    let mut from_file = penstock();
+    from_file
+        .arg("skip")
+        .arg(file.path())
+        .args(["--from-file", &kept, &to_topic]);
+    run(&mut from_file).assert_code(0);
+    let replay = |more: &[&str], code: i32, told: &[&str]| {
+        let mut command = penstock();
+        command.arg("replay").arg(file.path()).args(["--from", &dead.name]);
+        let exited = run(command.args(more));
+        exited.assert_code(code);
+        for told in told {
+            assert!(exited.output.contains(told), "{told:?} is not in\n{}", exited.output);
+        }
+    };
+    let record = |key: &str| {
+        let record = sim.get("test", "users", key)?;
+        Some((record.int("last")?, record.int("count")?))
+    };
+    replay(&[], 1, &["3 refused: in_doubt"]);
+    replay(&["--in-doubt"], 1, &["2 written", "1 refused: later_message"]);
+    assert_eq!(["a", "b", "c"].map(record), [Some((9, 1)), Some((2, 1)), Some((3, 1))]);
+    replay(&["--in-doubt", "--keep-newer"], 0, &["1 written", "2 already written"]);
+    assert_eq!(record("a"), Some((9, 2)));
+}

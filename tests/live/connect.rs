@@ -1,7 +1,7 @@
 //! The commands that ask Kafka, against a real broker.
 
 use crate::support::connect::{COUNTED, assert_line, check, the_newest_messages_of_a_topic_are_tried, write};
-use crate::support::{Database, Kafka, Setup, Stream};
+use crate::support::{Database, Kafka, Setup, Stream, unique};
 
 #[test]
 #[ignore = "make test-kafka"]
@@ -37,6 +37,47 @@ fn rights_and_offsets_are_told_of_a_real_broker() {
     let exited = check(&setup);
     exited.assert_code(1);
     assert_line(&exited, &["error ", ":0:", "17 is beyond the end, 10"]);
+}
+
+/// A letter has the time of its message, so retention may delete it at once.
+#[test]
+#[ignore = "make test-kafka"]
+fn a_topic_of_letters_that_go_by_the_time_of_their_messages_is_told() {
+    let kafka = Kafka::real();
+    let topic = kafka.topic("check-letters", 1);
+    let database = Database::from_env();
+    let append = ("message.timestamp.type", "LogAppendTime");
+    for (settings, is_told) in [
+        (&[][..], true),
+        (&[append], false),
+        (&[("retention.ms", "-1")], false),
+        (&[("cleanup.policy", "compact")], false),
+    ] {
+        let dead = kafka.topic_with(unique("check-dead"), 1, settings);
+        let reject = format!(
+            "{COUNTED}\n[reject]\naction = \"dead_letter\"\ntopic = \"{}\"\n",
+            dead.name
+        );
+        let exited = check(&Setup::new(&kafka, &topic, &database).routes(&reject));
+        exited.assert_code(0);
+        if is_told {
+            let cure = format!(
+                "--topic {} --add-config message.timestamp.type=LogAppendTime",
+                dead.name
+            );
+            assert_line(
+                &exited,
+                &["warning ", &dead.name, "retention.ms, 604800000, counts from"],
+            );
+            assert!(exited.output.contains(&cure), "{}", exited.output);
+        } else {
+            assert!(
+                !exited.output.contains("LogAppendTime"),
+                "{settings:?}\n{}",
+                exited.output
+            );
+        }
+    }
 }
 
 #[test]

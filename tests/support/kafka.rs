@@ -88,6 +88,11 @@ impl Kafka {
 
     /// A topic of this name. For tests with a broker of their own whose pages or lines people read.
     pub fn topic_named(&self, name: String, partitions: i32) -> Topic {
+        self.topic_with(name, partitions, &[])
+    }
+
+    /// A topic with settings, which a mock broker does not have.
+    pub fn topic_with(&self, name: String, partitions: i32, settings: &[(&str, &str)]) -> Topic {
         match &self.mock {
             Some(mock) => mock
                 .client()
@@ -98,6 +103,9 @@ impl Kafka {
             None => {
                 let admin: AdminClient<_> = self.client().create().unwrap();
                 let topic = NewTopic::new(&name, partitions, TopicReplication::Fixed(1));
+                let topic = settings
+                    .iter()
+                    .fold(topic, |topic, (name, value)| topic.set(name, value));
                 let results = wait_for(admin.create_topics([&topic], &AdminOptions::new())).unwrap();
                 assert_eq!(results, [Ok(name.clone())]);
             }

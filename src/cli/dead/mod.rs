@@ -125,6 +125,9 @@ fn listed(arguments: &Dead, config: &Config, topic: &str, selection: &Selection)
     for span in &unread {
         let _ = writeln!(io::stderr().lock(), "{}", totals::unread(&visible(topic), span));
     }
+    if let Some(gone) = totals::gone(&visible(topic), &spans) {
+        let _ = writeln!(io::stderr().lock(), "{gone}");
+    }
     let exit = if groups.letters == 0 || !unread.is_empty() {
         Exit::Found
     } else {

@@ -210,7 +210,7 @@ fn reject_told(text: &mut String, answers: &Answers) {
             let broker = answers.brokers.split(',').next().unwrap_or_default();
             text.push_str("# A message that cannot become records goes to a topic, and the others go on. Create it first:\n");
             text.push_str(&format!(
-                "#   kafka-topics.sh --bootstrap-server {} --create --topic {}\n",
+                "#   kafka-topics.sh --bootstrap-server {} --create --topic {} --config message.timestamp.type=LogAppendTime\n",
                 comment(broker),
                 comment(topic)
             ));

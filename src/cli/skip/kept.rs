@@ -27,6 +27,10 @@ pub(super) struct Kept {
     pub group: String,
     pub topic_id: Option<String>,
     pub guard_epoch: u32,
+    /// The sets that the rules of that day guarded, as a letter names them. Empty in files of earlier versions.
+    pub guarded: String,
+    /// Those whose writes had versions, likewise.
+    pub versioned: String,
     /// What the rules of that day said.
     pub reason: String,
     pub detail: String,
@@ -64,6 +68,8 @@ fn file_line(held: &Held, topic_id: Option<&str>, config: &Config) -> String {
         "group": config.kafka.group,
         "topic_id": topic_id,
         "guard_epoch": config.run.guard_epoch,
+        "guarded": held.guarded,
+        "versioned": held.versioned,
         "reason": held.rejection.reason.as_str(),
         "detail": held.rejection.detail,
         "rows_not_done": "all",
@@ -99,6 +105,8 @@ fn of_line(line: &str, config: &Config) -> Result<Kept, String> {
         guard_epoch: epoch.map_or(Ok(config.run.guard_epoch), |epoch| {
             u32::try_from(epoch).map_err(|_| "\"guard_epoch\" is too great".to_owned())
         })?,
+        guarded: text("guarded").unwrap_or_default(),
+        versioned: text("versioned").unwrap_or_default(),
         detail: text("detail").unwrap_or_default(),
         reason,
         time: text("time").and_then(|time| time.parse().ok()),
@@ -183,6 +191,8 @@ mod tests {
             epoch: None,
             rejection: Rejection::new(Reason::KeyMissing, "no key"),
             verdict,
+            guarded: r#"[["test","s"]]"#.to_owned(),
+            versioned: r#"[["test","s","_v"]]"#.to_owned(),
         }
     }
 
@@ -196,6 +206,8 @@ mod tests {
                 group: "counts".to_owned(),
                 topic_id: id.map(str::to_owned),
                 guard_epoch: 3,
+                guarded: held.guarded.clone(),
+                versioned: held.versioned.clone(),
                 reason: "key_missing".to_owned(),
                 detail: "no key".to_owned(),
                 time: None,
@@ -225,7 +237,10 @@ mod tests {
         // Files that earlier versions have written.
         let before = r#"{"message":{"payload":1},"skipped":{"group":"g","reason":"skipped","detail":"d"}}"#;
         let kept = of_line(before, &config()).unwrap();
-        assert!(kept.guard_epoch == 3 && kept.topic_id.is_none(), "{kept:?}");
+        assert!(
+            kept.guard_epoch == 3 && kept.topic_id.is_none() && kept.guarded.is_empty(),
+            "{kept:?}"
+        );
     }
 
     #[test]

@@ -32,7 +32,7 @@ pub(super) fn letter_of(
         guard_epoch: kept.guard_epoch,
         // A letter that was made of the file before may be gone, and what a replay of it has entered must stay.
         first_time: kept.time,
-        ..origin(&kept.group, config)
+        ..origin(&kept.group, (&kept.guarded, &kept.versioned), config)
     };
     let Kept { reason, detail, .. } = kept;
     let rejected = Rejected {
@@ -88,7 +88,7 @@ pub(super) fn keep_in_topic(
 ) -> Result<String, Exit> {
     let origin = MessageOrigin {
         topic_id,
-        ..origin(&config.kafka.group, config)
+        ..origin(&config.kafka.group, (&held.guarded, &held.versioned), config)
     };
     let rejected = Rejected {
         in_doubt: true,
@@ -112,14 +112,14 @@ pub(super) fn keep_in_topic(
     }
 }
 
-/// What a dead letter of this command says of itself.
-fn origin<'m>(group: &'m str, config: &Config) -> MessageOrigin<'m, 'static> {
+/// What a dead letter of this command says of itself. The pair: the sets that were guarded, and those with versions.
+fn origin<'m>(group: &'m str, (guarded, versioned): (&'m str, &'m str), config: &Config) -> MessageOrigin<'m, 'm> {
     MessageOrigin {
         group,
         topic_id: None,
         guard_epoch: config.run.guard_epoch,
-        // It is not known which rules have written since.
-        guarded: "",
+        guarded,
+        versioned,
         now_ms: now_ms(),
         tries: 0,
         first_time: None,

@@ -11,6 +11,7 @@ pub mod topic_ids;
 pub mod topic_ends;
 mod describe_topics;
 mod describe_group;
+pub mod describe_configs;
 pub mod skipping;
 pub mod rights;
 mod request;

@@ -18,6 +18,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use crate::config::model::Kafka;
 use crate::kafka::admin::advertised::{Brokers, Learned, Unreached};
 use crate::kafka::admin::asking::{Asking, Errors, is_refused_login};
+use crate::kafka::admin::describe_configs::{self, Retention};
 use crate::kafka::admin::describe_group::{self, DescribedGroup};
 use crate::kafka::admin::describe_topics::{self, Answer, Described, Found};
 use crate::kafka::admin::probe::{ProbeError, security};
@@ -68,6 +69,8 @@ pub struct TopicSurvey {
     pub rights: Option<Vec<Right>>,
     /// Its current id.
     pub id: Option<TopicId>,
+    /// How Kafka deletes its messages, if it is produced to; `None`: not told, or not asked for.
+    pub retention: Option<Retention>,
 }
 
 /// What was found about one partition.
@@ -200,8 +203,12 @@ pub fn survey(kafka: &Kafka, produced: &[&str], timeout: Duration) -> Result<Kaf
     let topics: Vec<TopicSurvey> = names
         .into_iter()
         .zip(states)
-        .map(|(name, state)| TopicSurvey {
+        .enumerate()
+        .map(|(number, (name, state))| TopicSurvey {
             name: name.to_owned(),
+            retention: (number >= kafka.topics.len() && matches!(state, TopicState::Present(_)))
+                .then(|| describe_configs::retention(&client, answering, name, DESCRIBE_TIMEOUT))
+                .flatten(),
             state,
             rights: with_rights.get(name).and_then(|topic| topic.rights.clone()),
             id: match described.get(name).map(|topic| &topic.found) {

@@ -438,6 +438,7 @@ fn letters_of_others_are_none_of_this_partition() {
             topic_id: None,
             guard_epoch: 0,
             guarded: "",
+            versioned: "",
             now_ms: 1,
             tries: 0,
             first_time: None,

@@ -251,7 +251,7 @@ impl World {
                     is_guarded,
                     keeps_life: false,
                 },
-                is_careful && self.is_blind,
+                (is_careful && self.is_blind).then_some(Leave::MayOverwrite),
             )
         });
         let (open, left) = leave(&rows, wanted.collect());
@@ -325,7 +325,17 @@ fn asked(key: i64, kind: Kind) -> Asked {
 }
 
 fn refused(why: Refuse, done: usize, of: usize) -> Outcome {
-    Outcome::Refused(InPart { why, line: 7, done, of })
+    let left = match why {
+        Refuse::Later => Leave::Later,
+        _ => Leave::MayOverwrite,
+    };
+    Outcome::Refused(InPart {
+        why,
+        line: 7,
+        done,
+        of,
+        left: vec![(7, left); of - done],
+    })
 }
 
 #[test]
@@ -423,7 +433,10 @@ fn a_row_that_may_overwrite_is_left_with_its_record_and_the_others_are_applied()
     // A lost answer makes no difference; neither do further runs, nor `--keep-newer`.
     for (faults, keep_newer) in [(&[Fault::Silent][..], false), (&[], false), (&[], true)] {
         let outcomes = world.replay(&[0, 1], faults, keep_newer);
-        let [first, second] = [(2, 5), (0, 1)].map(|(done, of)| refused(Refuse::MayOverwrite, done, of));
+        let [mut first, second] = [(2, 5), (0, 1)].map(|(done, of)| refused(Refuse::MayOverwrite, done, of));
+        if let Outcome::Refused(InPart { left, .. }) = &mut first {
+            left[0].1 = Leave::SameRecord;
+        }
         assert_eq!(outcomes, [first, second]);
         assert_eq!([1, 2, 3].map(|key| world.record(key).count), [1, 0, 1]);
         assert!(
@@ -441,10 +454,13 @@ fn a_row_that_may_overwrite_is_left_with_its_record_and_the_others_are_applied()
         Some(value(1, 0)),
         "rows of a record keep their order"
     );
-    assert_eq!(
-        world.replay_as(&[0, 1], &[], false, true),
-        [Outcome::Already, Outcome::Already]
-    );
+    // What a person's word has done needs no word again.
+    for overwrite in [true, false] {
+        assert_eq!(
+            world.replay_as(&[0, 1], &[Fault::Silent], false, overwrite),
+            [Outcome::Already, Outcome::Already]
+        );
+    }
     // The entries are the same in all runs: of each row's place on its record.
     let entries: Vec<i64> = world.record(2).entries.into_keys().collect();
     assert_eq!(entries, [0, 1, 2, 65_536]);
@@ -459,8 +475,9 @@ fn a_letter_that_fails_again_lists_the_rows_that_were_left() {
         asked(1, Kind::Counts),
     ];
     let world = World::of(vec![rows.to_vec()], true);
-    // The last fault is the first: a refused row is sent once more, alone.
-    let outcomes = world.replay(&[0], &[Fault::Refused, Fault::None, Fault::Refused], false);
+    // The last fault is the first: two rows ask the ledger, and a refused row is sent once more, alone.
+    let faults = [Fault::Refused, Fault::None, Fault::Refused, Fault::None, Fault::None];
+    let outcomes = world.replay(&[0], &faults, false);
     let [Outcome::Failed(rejected)] = &outcomes[..] else {
         panic!("{outcomes:?}")
     };
@@ -521,9 +538,11 @@ proptest! {
         }
         world.replay_as(&letters, &[], false, true);
         let before = world.model.records.borrow().clone();
-        let again = world.replay_as(&letters, &[], false, true);
-        prop_assert!(again.iter().all(|outcome| *outcome == Outcome::Already), "{again:?}");
-        prop_assert_eq!(&before, &*world.model.records.borrow());
+        for overwrite in [true, false] {
+            let again = world.replay_as(&letters, &[], false, overwrite);
+            prop_assert!(again.iter().all(|outcome| *outcome == Outcome::Already), "{again:?}");
+            prop_assert_eq!(&before, &*world.model.records.borrow());
+        }
         for key in 0..3 {
             prop_assert_eq!(world.record(key).count, counts(key, &|_| true));
             let last = letters.iter().rfind(|offset| sets(key, **offset)).map(|offset| {

@@ -184,6 +184,14 @@ impl TopicProcessor {
         }
     }
 
+    /// The sets in which every row that changes values has a version, with its bin. None for a processor in code.
+    pub fn versioned_sets(&self) -> Vec<(String, String, String)> {
+        match self.is_of_file {
+            true => self.processor.versioned_sets(),
+            false => Vec::new(),
+        }
+    }
+
     /// Whether any row may be guarded.
     pub fn is_guarded(&self) -> bool {
         self.is_guarded

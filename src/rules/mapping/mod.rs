@@ -123,6 +123,13 @@ impl TopicMapping {
             .all(|write| matches!(write.action, ActionRule::Touch) || write.rules.guarded)
     }
 
+    /// Whether every write of the topic that can change values in this set stores its version in this bin. Then the version
+    /// of a record says whether what is there is newer. (A tombstone has no version.)
+    pub fn versions_all_of(&self, target: &Target, bin: &str) -> bool {
+        self.writes_to(target)
+            .all(|write| matches!(write.action, ActionRule::Touch) || write.rules.newer_bin.as_deref() == Some(bin))
+    }
+
     /// Whether a write of the topic touches records of this set. A touch stores no guard.
     pub fn touches(&self, target: &Target) -> bool {
         self.writes_to(target)
@@ -374,6 +381,17 @@ impl Processor for TopicMapping {
         let sets: BTreeSet<_> = guarded
             .map(|target| (target.namespace.clone(), target.set.clone()))
             .collect();
+        sets.into_iter().collect()
+    }
+
+    fn versioned_sets(&self) -> Vec<(String, String, String)> {
+        let mut sets = BTreeSet::new();
+        for write in self.writes() {
+            let Some(bin) = &write.rules.newer_bin else { continue };
+            let targets = write.target.all();
+            let versioned = targets.into_iter().filter(|target| self.versions_all_of(target, bin));
+            sets.extend(versioned.map(|target| (target.namespace.clone(), target.set.clone(), bin.clone())));
+        }
         sets.into_iter().collect()
     }
 
