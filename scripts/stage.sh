@@ -42,8 +42,8 @@ chmod -R u=rwX,go=rX share/doc/penstock/docs
 # shellcheck disable=SC2016 # no commands, but Markdown
 find share/doc/penstock -name '*.md' -exec sed -zEi \
   -e 's#\]\(((\.\./)*)examples/#](\1../../penstock/examples/#g' \
-  -e 's#\[((src|tests)/[^][]*)\]\((\.\./)*\1\)#`\1` in the sources#g' \
-  -e 's#\[([^][]*)\]\((\.\./)*((src|tests)/[^)\#]*)(\#[^)]*)?\)#\1 (`\3` in the sources)#g' {} +
+  -e 's#\[((src|tests|benches)/[^][]*)\]\((\.\./)*\1\)#`\1` in the sources#g' \
+  -e 's#\[([^][]*)\]\((\.\./)*((src|tests|benches)/[^)\#]*)(\#[^)]*)?\)#\1 (`\3` in the sources)#g' {} +
 unit=$here/deploy/systemd/penstock@.service
 [[ ! -e $unit ]] || install -D -m 644 "$unit" lib/systemd/system/penstock@.service
 install -m 755 "$here/scripts/install.sh" install.sh
