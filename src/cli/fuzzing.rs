@@ -1,7 +1,7 @@
 //! What the fuzz targets call (`crates/penstock-fuzz`): the readers of messages in files, and `init`, which are private
 //! otherwise.
 
-use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::init;
 use super::message::{Defaults, OwnedMessage, enveloped};
@@ -35,7 +35,7 @@ pub fn envelope_and_back(line: &[u8], format: Format) -> Result<[String; 2], Str
 fn kept(mut message: OwnedMessage) -> String {
     message.headers.sort_by(|one, other| one.0.cmp(&other.0));
     if let Some(payload) = &mut message.payload
-        && serde_json::from_slice::<Value>(payload).is_ok()
+        && serde_json::from_slice::<&RawValue>(payload).is_ok()
     {
         *payload = payload.trim_ascii().to_vec();
     }
