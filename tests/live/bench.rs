@@ -47,7 +47,7 @@ fn a_whole_measurement_leaves_the_running_service_alone() {
         "Rows in a batch call (run.batch_rows_max), 4 threads",
         "What limits now: ",
         "run.batch_rows_max",
-        "The topics have 4 partitions",
+        "The topic has 4 partitions",
     ] {
         assert!(done.output.contains(part), "no {part:?} in:\n{}", done.output);
     }
