@@ -81,7 +81,7 @@ test-client: setup ## the tests of writing once more, with the client library as
 	PENSTOCK_TEST_WRITER=client $(CARGO) test --profile $(PROFILE) $(SHARED) --workspace --test it -- --test-threads=$(TEST_THREADS) \
 		write_property:: write_path:: cluster:: replay::
 
-# FUZZ_S, FUZZ_JOBS and ONLY: scripts/fuzz.sh.
+# FUZZ_S, FUZZ_RUNS, FUZZ_JOBS and ONLY: scripts/fuzz.sh.
 .PHONY: fuzz
 fuzz: setup ## random inputs for all that strangers write, a minute for each target (FUZZ_S=600, FUZZ_JOBS=2; one: ONLY=decode)
 	@PROFILE=$(FAST) scripts/fuzz.sh
@@ -233,14 +233,14 @@ check: export PROFILE := ci
 check: export FAST := ci
 CLIPPY := RUSTC_WORKSPACE_WRAPPER=clippy-driver CLIPPY_ARGS=-D__CLIPPY_HACKERY__warnings__CLIPPY_HACKERY__
 # Nothing is timed here: another program on the machine would change the result. `make count` counts instructions, which
-# it would not, in this build.
+# it would not, in this build. Fuzzing has the same inputs each time.
 check: setup ## everything CI runs: lint, deny, test, test-client, count, doc, test-kafka, the alerts, the systemd unit, and short runs of fuzz, test-exactly-once, test-order and test-chaos
 	$(CARGO) fmt --check
 	@scripts/check-deny.sh
 	$(CLIPPY) $(CARGO) build --locked --workspace --profile $(PROFILE) --all-targets
 	@$(CLIPPY) $(MAKE) --no-print-directory test
 	@$(CLIPPY) $(MAKE) --no-print-directory test-client
-	@$(MAKE) --no-print-directory fuzz FUZZ_S=4 FUZZ_JOBS=2
+	@$(MAKE) --no-print-directory fuzz FUZZ_RUNS=5000 FUZZ_JOBS=2
 	@$(MAKE) --no-print-directory doc
 	@$(CLIPPY) $(MAKE) --no-print-directory test-kafka
 	@scripts/check-prometheus.sh

@@ -2,6 +2,7 @@
 # Fuzzes each target of crates/penstock-fuzz for a stated time: `make fuzz`. Stable Rust and a C++ compiler are enough.
 #
 #   FUZZ_S=60                seconds for each target
+#   FUZZ_RUNS=5000           in place of seconds: so many inputs, the same in each call (as in CI)
 #   ONLY="decode http"       only these targets
 #   FUZZ_JOBS=1              targets at a time
 #   PROFILE=release          the Cargo profile of the program
@@ -18,6 +19,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 cargo=${CARGO:-cargo}
 profile=${PROFILE:-release}
 seconds=${FUZZ_S:-60}
+runs_max=${FUZZ_RUNS:-}
 jobs=${FUZZ_JOBS:-1}
 work=.cache/fuzz
 findings=$work/findings
@@ -34,6 +36,7 @@ fail() {
 }
 
 [[ $seconds =~ ^[1-9][0-9]*$ ]] || fail "FUZZ_S=$seconds is no number of seconds"
+[[ -z $runs_max || $runs_max =~ ^[1-9][0-9]*$ ]] || fail "FUZZ_RUNS=$runs_max is no number of inputs"
 [[ $jobs =~ ^[1-9][0-9]*$ ]] || fail "FUZZ_JOBS=$jobs is no number of targets"
 all=$(sed -n 's/^ *name: "\(.*\)",$/\1/p' "$crate/src/lib.rs")
 targets=${ONLY:-$all}
@@ -64,9 +67,11 @@ length_max() {
 
 # Fuzzes one target, and prints a line about it. Fails if there is a finding.
 fuzz() {
-  local target=$1 log=$work/$1.log status=0
+  local target=$1 log=$work/$1.log status=0 began=$SECONDS
+  local until=("-max_total_time=$seconds")
+  [[ -z $runs_max ]] || until=("-runs=$runs_max" -seed=1)
   mkdir -p "$work/$target" "$findings"
-  call "$target" "-max_total_time=$seconds" "-artifact_prefix=$findings/$target-" -print_final_stats=1 \
+  call "$target" "${until[@]}" "-artifact_prefix=$findings/$target-" -print_final_stats=1 \
     "$work/$target" "$crate/corpus/$target" >"$log" 2>&1 || status=$?
   local runs before after new finding
   runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
@@ -74,7 +79,7 @@ fuzz() {
   before=$(sed -n 's/.*INITED cov: \([0-9]*\).*/\1/p' "$log")
   after=$(sed -n 's/^#.* cov: \([0-9]*\).*/\1/p' "$log" | tail -n 1)
   finding=$(sed -n 's/.*Test unit written to \(.*\)$/\1/p' "$log")
-  printf 'fuzz: %-9s %8s runs in %s s, coverage %s -> %s, %s new inputs' "$target" "${runs:-?}" "$seconds" "${before:-?}" \
+  printf 'fuzz: %-9s %8s runs in %s s, coverage %s -> %s, %s new inputs' "$target" "${runs:-?}" "$((SECONDS - began))" "${before:-?}" \
     "${after:-?}" "${new:-?}"
   if ((status == 0)); then
     echo ", no finding"

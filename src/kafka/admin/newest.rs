@@ -172,7 +172,7 @@ pub enum Step<'s, 'm> {
     Message(&'s Message<'m>),
     /// There is nothing to read for a moment.
     Nothing,
-    /// This range cannot be read, and is given up after [`SILENCE_MAX`]. Said once until a message of it comes.
+    /// This range cannot be read, and is given up after 20 seconds (`SILENCE_MAX`). Said once until a message of it comes.
     Waits(Span),
 }
 
@@ -189,7 +189,7 @@ pub fn waits(topic: &str, span: &Span) -> String {
 /// Passes the messages of these ranges to `take`, until it breaks. `take` may block for as long as it likes.
 ///
 /// Messages of aborted transactions are left out. A transaction that is open hides what is behind its first message,
-/// also messages of others: after [`SILENCE_MAX`] these ranges are given up, and returned.
+/// also messages of others: after 20 seconds (`SILENCE_MAX`) these ranges are given up, and returned.
 ///
 /// # Errors
 /// If a broker does not answer, or refuses.
