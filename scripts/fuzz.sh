@@ -115,7 +115,9 @@ merge() {
 case "${1-fuzz}" in
   fuzz)
     build
-    echo "fuzz: $seconds s for each target, $jobs at a time; new inputs and findings are in $work"
+    amount="$seconds s"
+    [[ -z $runs_max ]] || amount="$runs_max inputs"
+    echo "fuzz: $amount for each target, $jobs at a time; new inputs and findings are in $work"
     status=0
     running=0
     for target in $targets; do
