@@ -233,7 +233,7 @@ check: export PROFILE := ci
 check: export FAST := ci
 CLIPPY := RUSTC_WORKSPACE_WRAPPER=clippy-driver CLIPPY_ARGS=-D__CLIPPY_HACKERY__warnings__CLIPPY_HACKERY__
 # Nothing is timed here: another program on the machine would change the result. `make count` counts instructions, which
-# it would not, in this build. Fuzzing has the same inputs each time.
+# it would not, in this build. Fuzzing has a number of inputs and a seed, so nearly the same inputs each time.
 check: setup ## everything CI runs: lint, deny, test, test-client, count, doc, test-kafka, the alerts, the systemd unit, and short runs of fuzz, test-exactly-once, test-order and test-chaos
 	$(CARGO) fmt --check
 	@scripts/check-deny.sh

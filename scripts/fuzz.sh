@@ -2,7 +2,7 @@
 # Fuzzes each target of crates/penstock-fuzz for a stated time: `make fuzz`. Stable Rust and a C++ compiler are enough.
 #
 #   FUZZ_S=60                seconds for each target
-#   FUZZ_RUNS=5000           in place of seconds: so many inputs, the same in each call (as in CI)
+#   FUZZ_RUNS=5000           in place of seconds: so many inputs, with the same seed (as in CI)
 #   ONLY="decode http"       only these targets
 #   FUZZ_JOBS=1              targets at a time
 #   PROFILE=release          the Cargo profile of the program
