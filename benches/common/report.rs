@@ -52,6 +52,12 @@ impl Rounds {
     }
 }
 
+impl FromIterator<f64> for Rounds {
+    fn from_iter<I: IntoIterator<Item = f64>>(figures: I) -> Self {
+        Rounds(figures.into_iter().collect())
+    }
+}
+
 /// Messages a second: `187 K`.
 pub fn thousands(figure: f64) -> String {
     match figure {

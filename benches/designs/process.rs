@@ -9,14 +9,13 @@ use std::time::{Duration, Instant};
 
 use penstock_sim::control_command;
 
+use crate::common::cpu;
 use crate::common::database::Database;
 use crate::design::{CLOJURE, Design, SERVICE, service_config};
 use crate::work::{Form, Setup};
 
 /// How often a process is looked at.
 pub const GLANCE: Duration = Duration::from_millis(20);
-/// A tick of `/proc/PID/stat`: 10 ms on every current Linux.
-const TICK_US: u64 = 10_000;
 
 /// One measurement: a design in a form.
 #[derive(Debug, Clone, Copy)]
@@ -102,23 +101,12 @@ impl Process {
 
     /// The CPU time so far, of all threads.
     pub fn cpu(&self) -> Duration {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.0.id())).unwrap_or_default();
-        // Behind the name: state, and eleven fields later user and system time. proc_stat(5).
-        let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
-        let ticks: u64 = fields
-            .skip(11)
-            .take(2)
-            .filter_map(|field| field.parse::<u64>().ok())
-            .sum();
-        Duration::from_micros(ticks * TICK_US)
+        Duration::from_secs_f64(cpu::spent_us(self.0.id()).unwrap_or(0.0) / 1e6)
     }
 
     /// The most resident memory so far, in MiB.
     pub fn memory_peak_mib(&self) -> f64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.0.id())).unwrap_or_default();
-        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        let kib = peak.and_then(|peak| peak.trim().trim_end_matches(" kB").parse().ok());
-        kib.unwrap_or(f64::NAN) / 1024.0
+        cpu::peak_rss(self.0.id()).unwrap_or(f64::NAN) / f64::from(1 << 20)
     }
 }
 

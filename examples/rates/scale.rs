@@ -6,7 +6,7 @@
 //! are not consumed before; then it is fast, and counting begins. Processes, broker and simulator share this machine. So
 //! the rate says nothing of more machines: what counts is CPU per message, memory, threads and connections.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::error::Error;
 use std::fs;
 use std::io::{self, BufRead, BufReader, Lines, Write as _};
@@ -21,10 +21,12 @@ use penstock::service::supervisor;
 use penstock::util::stop::{Stop, StopKind};
 use penstock_sim::control_command;
 
-use crate::common::cpu::{CpuShares, CpuTimes};
+use crate::common::cpu::{self, CpuShares, CpuTimes};
 use crate::common::database::Database;
 use crate::common::events::EventGenerator;
+use crate::common::machine::broker_process;
 use crate::common::messages::{Keyed, create_topic, send};
+use crate::common::report::Rounds;
 use crate::writers::RULES;
 
 /// The argument with which this program runs as a member of the group.
@@ -215,7 +217,7 @@ pub fn compare(brokers: &str, count: u64, rounds: u32) -> Result<(), Box<dyn Err
     for (name, of) in COLUMNS {
         print!("{name:<30}");
         for kind in &runs {
-            let value = median(kind.iter().map(of));
+            let value = kind.iter().map(of).collect::<Rounds>().median();
             let digits = if value < 100.0 && value.fract() > 0.0 { 2 } else { 0 };
             print!(" {value:>11.digits$}");
         }
@@ -228,24 +230,16 @@ pub fn compare(brokers: &str, count: u64, rounds: u32) -> Result<(), Box<dyn Err
     for (name, of) in &COLUMNS[..6] {
         print!("{name:<30}");
         for kind in &runs {
-            let ratios: Vec<f64> = kind
+            let ratios: Rounds = kind
                 .iter()
                 .zip(&runs[0])
                 .map(|(this, first)| of(this) / of(first))
                 .collect();
-            let lowest = ratios.iter().copied().fold(f64::INFINITY, f64::min);
-            let highest = ratios.iter().copied().fold(0.0, f64::max);
-            print!("  {:.2} ({lowest:.2} to {highest:.2})", median(ratios.into_iter()));
+            print!("  {}", ratios.text(|ratio| format!("{ratio:.2}")));
         }
         println!();
     }
     Ok(())
-}
-
-fn median(values: impl Iterator<Item = f64>) -> f64 {
-    let mut values: Vec<f64> = values.collect();
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(0.0)
 }
 
 fn run(
@@ -315,9 +309,8 @@ fn run(
     };
     for member in &members {
         let process = member.child.id();
-        let state = status(process);
-        measured.peak_mib += state.get("VmHWM").copied().unwrap_or(0.0) / 1024.0;
-        measured.threads += state.get("Threads").copied().unwrap_or(0.0);
+        measured.peak_mib += cpu::peak_rss(process).unwrap_or(0.0) / f64::from(1 << 20);
+        measured.threads += fs::read_dir(format!("/proc/{process}/task"))?.count() as f64;
         measured.to_kafka += connections(process, brokers);
         measured.to_database += connections(process, hosts);
     }
@@ -333,22 +326,6 @@ fn run(
 fn sum(shares: &CpuShares, of: &str) -> f64 {
     let own = shares.iter().filter(|(name, _)| name.starts_with(of));
     own.map(|(_, share)| share).sum()
-}
-
-/// The process of the broker that `scripts/with-kafka.sh` has started.
-fn broker_process() -> Option<u32> {
-    let folder = std::env::var("KAFKA_DIR").ok()?;
-    fs::read_to_string(format!("{folder}/pid")).ok()?.trim().parse().ok()
-}
-
-/// The numbers of `/proc/PID/status`, in KiB where they are sizes.
-fn status(process: u32) -> BTreeMap<String, f64> {
-    let text = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
-    let number = |line: &str| {
-        let (name, value) = line.split_once(':')?;
-        Some((name.to_owned(), value.split_whitespace().next()?.parse().ok()?))
-    };
-    text.lines().filter_map(number).collect()
 }
 
 /// Established TCP connections of the process to one of these addresses on this machine, by port.
