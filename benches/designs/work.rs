@@ -21,6 +21,7 @@ use penstock::delivery::guard::{Guard, GuardIdentity};
 use penstock::delivery::plan::Plan;
 use penstock::delivery::pressure::Pressure;
 use penstock::delivery::write::{Calls, Limits, write};
+use penstock::kafka::view;
 use penstock::message::Message;
 use penstock::observe::counters::Counters;
 use penstock::output::Output;
@@ -156,7 +157,7 @@ impl Work {
         let Some(rules) = self.mapping.topic(&self.topic) else {
             return;
         };
-        let views: Vec<Message<'_>> = messages.into_iter().map(view).collect();
+        let views: Vec<Message<'_>> = messages.into_iter().map(|message| view(message, false)).collect();
         let mut output = Output::default();
         for (place, message) in views.iter().enumerate() {
             output.begin(place);
@@ -169,18 +170,6 @@ impl Work {
             Database::Batch(client) => output.rows.chunks(BATCH).for_each(|rows| batch_rows(client, rows)),
             Database::Native(native) => native.write(output.rows),
         }
-    }
-}
-
-fn view<'m>(message: &'m impl rdkafka::Message) -> Message<'m> {
-    Message {
-        topic: message.topic(),
-        partition: message.partition(),
-        offset: message.offset(),
-        timestamp_ms: message.timestamp().to_millis(),
-        key: message.key(),
-        payload: message.payload(),
-        headers: Vec::new(),
     }
 }
 

@@ -30,7 +30,7 @@ use std::sync::Arc;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::BaseConsumer;
 use rdkafka::error::KafkaResult;
-use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
+use rdkafka::message::Headers as _;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList, TopicPartitionListElem};
 
 use crate::config::model::{Kafka, LoginFiles, Secret};
@@ -208,7 +208,7 @@ fn default_ca_location(is_linked_in: bool, is_set: impl Fn(&str) -> bool) -> Opt
 }
 
 /// A message as the stages see it. Headers are read only if `with_headers`.
-pub fn view<'m>(message: &'m BorrowedMessage<'_>, with_headers: bool) -> Message<'m> {
+pub fn view<'m>(message: &'m impl rdkafka::Message, with_headers: bool) -> Message<'m> {
     let headers = message.headers().filter(|_| with_headers);
     Message {
         topic: message.topic(),
