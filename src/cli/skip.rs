@@ -539,7 +539,7 @@ fn is_wanted(keep: &Keep<'_>) -> Result<bool, Exit> {
 mod tests {
     use super::*;
 
-    fn at(offset: i64) -> Place {
+    pub(super) fn at(offset: i64) -> Place {
         Place {
             topic: "events".to_owned(),
             partition: 3,

@@ -110,15 +110,8 @@ fn members_told(members: &[String], config: &Config, told: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::skip::tests::at;
     use crate::kafka::consumer::committed::Committed;
-
-    fn at(offset: i64) -> Place {
-        Place {
-            topic: "events".to_owned(),
-            partition: 3,
-            offset,
-        }
-    }
 
     #[test]
     fn the_next_offset_is_the_groups_or_where_the_service_would_start() {
