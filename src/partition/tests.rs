@@ -3,18 +3,22 @@
 mod ahead;
 mod lettered;
 
+use std::sync::Arc;
+
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use crate::config::model::{BelowLog, BeyondLog, OffsetGone, RejectAction};
+use crate::kafka::Partition;
 use crate::kafka::consumer::origin::{LettersHint, NoOrigin, Origin, PartitionStart, StartOffset};
 use crate::kafka::consumer::source::{CommitFailure, FetchError};
 use crate::partition::ends::WorkerEnd;
+use crate::partition::hooks::Hooks;
 use crate::partition::made_up::{Committed, Database, Found, Log, TAG, TOPIC_ID, kafka_error, shared, tag, until};
 use crate::partition::progress::Progress;
 use crate::partition::shared::Shared;
 use crate::partition::worker;
 use crate::util::exit::Exit;
-use crate::util::stop::StopKind;
+use crate::util::stop::{Stop, StopKind};
 
 /// A worker's run, from its start to its end.
 struct Ran {
@@ -95,6 +99,15 @@ fn writes(offsets: impl IntoIterator<Item = i64>) -> Vec<Found> {
         .collect()
 }
 
+/// Raises the stop flag when the first batch is in hand.
+struct StopsAtOnce(Stop);
+
+impl Hooks for StopsAtOnce {
+    fn batch_in_hand(&self, _: &Partition) {
+        self.0.request(StopKind::Drain);
+    }
+}
+
 #[test]
 fn messages_are_written_in_their_order_and_the_offset_behind_the_last_is_committed() {
     let ran = at_10().over(&Log::of(writes([10, 11, 14])));
@@ -132,6 +145,37 @@ fn a_batch_has_no_more_rows_than_it_may_have() {
     let ran = run.over(&Log::of(writes(10..15)));
     assert_eq!(ran.calls, [vec![10, 11], vec![12, 13], vec![14]]);
     assert_eq!(ran.outcome(), (WorkerEnd::Stopped, Some(15)));
+}
+
+#[test]
+fn batches_are_full_while_the_queue_has_messages() {
+    let run = Run {
+        shared: Box::new(|shared| shared.sizes.batch_rows_max = 3),
+        ..at_10()
+    };
+    // 15 messages are in hand at once. They make 12 rows or 10, as it comes.
+    let found = (10..70).map(|offset| Found::Message(offset, if offset % 4 == 1 { "filter" } else { "write" }));
+    let ran = run.over(&Log::of(found));
+    let rows: Vec<usize> = ran.calls.iter().map(Vec::len).collect();
+    assert_eq!(rows, [3; 15]);
+    assert_eq!(ran.outcome(), (WorkerEnd::Stopped, Some(70)));
+}
+
+#[test]
+fn messages_in_hand_are_finished_before_a_stop_and_no_more_are_taken() {
+    let log = Log::of(writes(10..40));
+    let stop = log.stop();
+    let run = Run {
+        shared: Box::new(move |shared| {
+            shared.sizes.batch_rows_max = 2;
+            shared.hooks = Arc::new(StopsAtOnce(stop));
+        }),
+        ..at_10()
+    };
+    let ran = run.over(&log);
+    assert_eq!(ran.calls, [[10, 11], [12, 13], [14, 15], [16, 17], [18, 19]]);
+    assert_eq!((ran.progress.taken(), ran.progress.is_in_hand()), (10, false));
+    assert_eq!(ran.outcome(), (WorkerEnd::Stopped, Some(20)));
 }
 
 #[test]

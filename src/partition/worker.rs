@@ -23,7 +23,7 @@ use log::{debug, error, warn};
 use rdkafka::error::KafkaError;
 
 use crate::kafka::consumer::origin::{NoOrigin, PartitionStart};
-use crate::kafka::consumer::source::{FetchError, QueuedMessage as _, Room, Source};
+use crate::kafka::consumer::source::{FetchError, QueuedMessage, Room, Source};
 use crate::partition::batch::{self, BATCHES_IN_HAND};
 use crate::partition::ends::{BatchEnd, CommitEnd, WorkerEnd};
 use crate::partition::env::{Env, signed};
@@ -82,6 +82,31 @@ struct Worker<'w, S: Source> {
     fetch_lines: Throttle,
 }
 
+/// The messages that were taken from the queue and are not dealt with.
+struct Hand<M> {
+    messages: Vec<M>,
+    /// Of their payloads.
+    bytes: usize,
+    /// Why nothing follows them.
+    end: Option<End>,
+}
+
+impl<M: QueuedMessage> Hand<M> {
+    fn push(&mut self, message: M) {
+        self.bytes += message.bytes();
+        self.messages.push(message);
+    }
+
+    /// The first `count` are dealt with.
+    fn drop_first(&mut self, count: usize) {
+        self.bytes -= self
+            .messages
+            .drain(..count)
+            .map(|message| message.bytes())
+            .sum::<usize>();
+    }
+}
+
 /// Why nothing follows the messages that were taken.
 enum End {
     /// A part of the log cannot be read. Nothing behind it may be committed: the partition is held.
@@ -129,24 +154,32 @@ impl<'w, S: Source> Worker<'w, S> {
 
     /// Processes one batch after another.
     fn read(&mut self) -> WorkerEnd {
-        // Take as many messages as fill `BATCHES_IN_HAND` batches of rows. If `each` makes more rows, they are divided
+        // As many messages in hand as fill `BATCHES_IN_HAND` batches of rows. If `each` makes more rows, they are divided
         // into several calls.
         let rows_in_hand = BATCHES_IN_HAND * self.env.shared.sizes.batch_rows_max;
         let messages_max = (rows_in_hand / self.env.processor.rows_per_message()).max(1);
-        let mut messages: Vec<S::Message<'w>> = Vec::with_capacity(messages_max);
-        while !self.env.stop.requested() {
-            let end = match self.intake(messages_max, &mut messages) {
-                Ok(end) => end,
-                Err(end) => return end,
-            };
-            if !messages.is_empty() {
-                self.env.shared.hooks.batch_in_hand(self.env.partition());
+        let mut hand = Hand {
+            messages: Vec::with_capacity(messages_max),
+            bytes: 0,
+            end: None,
+        };
+        loop {
+            // The messages in hand are finished before a stop. Otherwise they are topped up before each batch, so that
+            // batches are full while the queue has messages.
+            if self.env.stop.requested() {
+                if hand.messages.is_empty() {
+                    return WorkerEnd::Stopped;
+                }
+            } else if hand.end.is_none()
+                && let Err(end) = self.intake(messages_max, &mut hand)
+            {
+                return end;
             }
-            let is_dry = messages.is_empty();
-            let mut rest = messages.as_slice();
-            while !rest.is_empty() {
-                let (taken, end) = batch::bring(&self.env, &mut self.pending, &mut self.offsets, rest);
-                rest = &rest[taken..];
+            let is_dry = hand.messages.is_empty();
+            if !is_dry {
+                self.env.shared.hooks.batch_in_hand(self.env.partition());
+                let (taken, end) = batch::bring(&self.env, &mut self.pending, &mut self.offsets, &hand.messages);
+                hand.drop_first(taken);
                 match end {
                     BatchEnd::Finished => {}
                     BatchEnd::Held { offset, rejection } => {
@@ -155,26 +188,26 @@ impl<'w, S: Source> Worker<'w, S> {
                     BatchEnd::Broken(broken) => return broken.into(),
                 }
             }
-            messages.clear();
-            // There is nothing else to do, or nothing follows.
-            if (is_dry || end.is_some())
-                && let Err(broken) = self.pending.settle(&self.env, &mut self.offsets)
-            {
-                return broken.into();
-            }
-            self.env.progress.nothing_in_hand();
-            match end {
-                Some(End::Unreadable(error)) => {
-                    return self.hold(held::unreadable(self.env.partition(), self.offsets.finished(), &error));
+            if hand.messages.is_empty() {
+                // There is nothing else to do, or nothing follows.
+                if (is_dry || hand.end.is_some())
+                    && let Err(broken) = self.pending.settle(&self.env, &mut self.offsets)
+                {
+                    return broken.into();
                 }
-                Some(End::Gone) => return gone::act(&self.env, &self.offsets),
-                None => {}
+                self.env.progress.nothing_in_hand();
+                match hand.end.take() {
+                    Some(End::Unreadable(error)) => {
+                        return self.hold(held::unreadable(self.env.partition(), self.offsets.finished(), &error));
+                    }
+                    Some(End::Gone) => return gone::act(&self.env, &self.offsets),
+                    None => {}
+                }
             }
             if self.offsets.commit_if_due(&self.env) == CommitEnd::Lost {
                 return WorkerEnd::Lost;
             }
         }
-        WorkerEnd::Stopped
     }
 
     /// Holds the partition until a person acts: commits what came before, and waits for the stop.
@@ -212,25 +245,26 @@ impl<'w, S: Source> Worker<'w, S> {
     }
 
     /// Takes what is in the queue, up to the caps. Waits only for the first message; there is no linger.
-    fn intake(&mut self, messages_max: usize, messages: &mut Vec<S::Message<'w>>) -> Result<Option<End>, WorkerEnd> {
+    fn intake(&mut self, messages_max: usize, hand: &mut Hand<S::Message<'w>>) -> Result<(), WorkerEnd> {
         let Env { shared, source, .. } = self.env;
         if self.env.fetching.falls_behind() {
             // Pause and resume drop the queue and fetch again.
             self.env.fetching.pause();
             self.env.fetching.resume();
         }
-        let (mut bytes, mut end) = (0, None);
+        let (before, bytes_before) = (hand.messages.len(), hand.bytes);
         let bytes_max = shared.sizes.batch_bytes_max();
-        while messages.len() < messages_max && bytes < bytes_max {
-            let nothing_to_do = messages.is_empty() && self.pending.is_empty();
-            let wait = match messages.is_empty() {
+        while hand.messages.len() < messages_max && hand.bytes < bytes_max {
+            let is_empty = hand.messages.is_empty();
+            let nothing_to_do = is_empty && self.pending.is_empty();
+            let wait = match is_empty {
                 true if nothing_to_do => IDLE_WAIT,
                 true => DRY_WAIT,
                 false => Duration::ZERO,
             };
             let room = Room {
-                messages: messages_max - messages.len(),
-                bytes: bytes_max - bytes,
+                messages: messages_max - hand.messages.len(),
+                bytes: bytes_max - hand.bytes,
             };
             let next = match self.went_back.take() {
                 Some(message) => Some(Ok(message)),
@@ -257,27 +291,27 @@ impl<'w, S: Source> Worker<'w, S> {
                     break;
                 }
                 Some(Ok(message)) => {
-                    bytes += message.bytes();
                     if self.offsets.take(message.offset()) {
                         self.env.progress.set_next(message.offset());
                     }
-                    messages.push(message);
+                    hand.push(message);
                 }
                 Some(Err(error)) => {
-                    end = self.fetch_failed(error)?;
+                    hand.end = self.fetch_failed(error)?;
                     break;
                 }
             }
         }
-        self.offsets.taken(messages);
-        self.env.fetching.took(bytes as u64);
-        shared.counters.messages_consumed.add(messages.len() as u64);
-        shared.counters.messages_in_hand.add(signed(messages.len()));
-        if let Some(last) = messages.last() {
+        let taken = &hand.messages[before..];
+        self.offsets.taken(taken);
+        self.env.fetching.took((hand.bytes - bytes_before) as u64);
+        shared.counters.messages_consumed.add(taken.len() as u64);
+        shared.counters.messages_in_hand.add(signed(taken.len()));
+        if let Some(last) = taken.last() {
             self.env.progress.took_to(last.offset() + 1);
         }
-        self.env.progress.took(messages.len() as u64);
-        Ok(end)
+        self.env.progress.took(taken.len() as u64);
+        Ok(())
     }
 
     fn fetch_failed(&mut self, error: FetchError) -> Result<Option<End>, WorkerEnd> {

@@ -4,14 +4,11 @@
 use std::time::Duration;
 
 use super::*;
-use crate::kafka::Partition;
 use crate::kafka::consumer::intake::AHEAD_MAX;
 use crate::kafka::consumer::source::{QueuedMessage as _, Room, Source as _};
-use crate::partition::hooks::Hooks;
 use crate::partition::made_up::MadeUpSource;
 use crate::partition::shared::Sizes;
 use crate::util::memory::MemoryPlan;
-use crate::util::stop::Stop;
 
 fn passing() -> Found {
     Found::Error(FetchError::Passing(kafka_error()))
@@ -95,21 +92,12 @@ fn where_reading_is_refused_between_messages_nothing_unfinished_is_committed() {
     assert_eq!(ran.outcome(), (WorkerEnd::Fatal(Exit::Credentials), Some(11)));
 }
 
-/// Raises the stop flag when the first batch is in hand.
-struct StopsAtOnce(Stop);
-
-impl Hooks for StopsAtOnce {
-    fn batch_in_hand(&self, _: &Partition) {
-        self.0.request(StopKind::Drain);
-    }
-}
-
 #[test]
 fn what_was_taken_ahead_is_left_to_the_next_owner() {
     let log = Log::of([Found::Message(10, "write"), passing(), Found::Message(11, "write")]);
     let stop = log.stop();
     let run = Run {
-        shared: Box::new(move |shared| shared.hooks = std::sync::Arc::new(StopsAtOnce(stop))),
+        shared: Box::new(move |shared| shared.hooks = Arc::new(StopsAtOnce(stop))),
         ..at_10()
     };
     let ran = run.over(&log);
@@ -269,15 +257,15 @@ fn large_messages_are_taken_alone_until_there_are_none() {
 
 #[test]
 fn a_worker_takes_no_more_at_once_than_its_batch_may_have() {
-    // It takes up to five batches of rows at once: 40 messages.
+    // It has up to five batches of rows in hand: 40 messages. Behind each batch, it takes as many as were in it.
     let run = Run {
         shared: Box::new(|shared| shared.sizes.batch_rows_max = 8),
         ..at_10()
     };
     let log = Log::of(writes(10..100));
     assert_eq!(run.over(&log).outcome(), (WorkerEnd::Stopped, Some(100)));
-    assert_eq!(log.asked()[..4], [31, 7, 31, 7]);
-    // Or as many bytes as a batch has: 36 messages.
+    assert_eq!(log.asked()[..4], [31, 7, 7, 7]);
+    // Or as many bytes as a batch has: 36 messages. Two of them make a batch, because rows weigh more.
     let run = Run {
         shared: Box::new(|shared| {
             let memory = MemoryPlan {
@@ -290,5 +278,5 @@ fn a_worker_takes_no_more_at_once_than_its_batch_may_have() {
     };
     let log = Log::of(writes(10..100));
     assert_eq!(run.over(&log).outcome(), (WorkerEnd::Stopped, Some(100)));
-    assert_eq!(log.asked()[..4], [31, 3, 31, 3]);
+    assert_eq!(log.asked()[..4], [31, 3, 1, 1]);
 }
