@@ -133,7 +133,8 @@ pub(super) fn start(
     let memory_bytes = if run.memory_is_written {
         run.memory_bytes
     } else {
-        memory::default_bytes(run.memory_bytes, memory::limit_bytes())
+        let limit = memory::limit_bytes();
+        memory::default_bytes(run.memory_bytes, partitions, view.brokers, !produced.is_empty(), limit)
     };
     let memory = memory::plan(
         memory_bytes,

@@ -37,7 +37,11 @@ const BATCH_COPIES: u64 = 4;
 /// A larger queue per partition makes nothing faster.
 const QUEUE_BYTES_MAX: u64 = 8 * MIB;
 const QUEUE_BYTES_MIN: u64 = 64 * KIB;
-const FETCH_PARTITION_BYTES_MAX: u64 = 512 * KIB;
+/// Kafka's largest batch of records, unless a topic's `max.message.bytes` is changed (1 MiB and 12 bytes). An answer has
+/// whole batches only. Of a partition whose next batch is larger than this limit it has nothing, unless it would be
+/// empty otherwise. So with less, an answer can have one batch of one partition, and the broker has looked for the others
+/// in vain. (Measured, `docs/benchmarks/scale.md`: 256 partitions, batches of 128 KiB, fetches of 104 KiB.)
+const FETCH_PARTITION_BYTES_MAX: u64 = MIB + 4 * KIB;
 const FETCH_PARTITION_BYTES_MIN: u64 = 32 * KIB;
 /// One answer of one broker, for all partitions.
 const FETCH_BYTES_MAX: u64 = 4 * MIB;
@@ -57,6 +61,10 @@ const PRODUCER_QUEUE_BYTES_MIN: u64 = MIB;
 const PRODUCER_COPIES: u64 = 3;
 /// With a smaller share, a partition cannot hold a queue, a fetch and a batch.
 const SHARE_BYTES_MIN: u64 = 768 * KIB;
+/// A fetch's part of a partition's share.
+const FETCH_SHARE: (u64, u64) = (3, 5);
+/// With this share, a fetch has its largest size.
+const SHARE_BYTES_FULL: u64 = THREAD_BYTES + UNPACKED * FETCH_PARTITION_BYTES_MAX * FETCH_SHARE.1 / FETCH_SHARE.0;
 /// The highest rate at which one partition is read. It determines how long a full queue needs no fetch.
 const BYTES_PER_SECOND: u64 = 100 * MIB;
 const MESSAGES_PER_SECOND: u64 = 300_000;
@@ -139,26 +147,26 @@ pub fn plan(
 ) -> Result<MemoryPlan, TooSmall> {
     let partitions = partitions.max(1) as u64;
     let brokers = brokers.max(1) as u64;
-    // Space for the brokers' answers: at most a quarter of the memory.
-    let fetch_bytes = (memory_bytes / 4 / brokers).clamp(MIB, FETCH_BYTES_MAX);
+    let fetch_bytes = fetch_bytes(memory_bytes, brokers);
     let pin_bytes = pin_bytes(memory_bytes);
     let producer_queue_bytes = producer_queue_bytes(memory_bytes, produces);
-    let fixed = PROCESS_BYTES + PINS * pin_bytes + brokers * fetch_bytes + PRODUCER_COPIES * producer_queue_bytes;
+    let fixed = fixed_bytes(memory_bytes, brokers, produces);
     let share = memory_bytes.saturating_sub(fixed) / partitions;
     if share < SHARE_BYTES_MIN {
         return Err(TooSmall {
             memory_bytes,
             partitions,
-            needed_bytes: needed_bytes(partitions, brokers, produces),
+            needed_bytes: needed_bytes(partitions, SHARE_BYTES_MIN, brokers, produces),
         });
     }
     let share = share - THREAD_BYTES;
     // With these shares, a batch of 200 messages of half a KiB and a fetch that makes one still fit if 256 partitions
-    // share 512 MiB. (Measured: with fetches of half that size, batches had 113 rows, and a message took 1.3 times the
-    // CPU.)
+    // share 512 MiB. (Measured: with fetches of 52 KiB, batches had 113 rows, and a message took 1.3 times the CPU.)
     let batch_bytes = batch_bytes_max.min(share * 3 / 10 / BATCH_COPIES);
+    let (part, of) = FETCH_SHARE;
+    let fetch_share = (share * part / of).min(share - BATCH_COPIES * batch_bytes - 2 * QUEUE_BYTES_MIN);
     let fetch_partition_bytes =
-        (share * 9 / 20 / UNPACKED / KIB * KIB).clamp(FETCH_PARTITION_BYTES_MIN, FETCH_PARTITION_BYTES_MAX);
+        (fetch_share / UNPACKED / KIB * KIB).clamp(FETCH_PARTITION_BYTES_MIN, FETCH_PARTITION_BYTES_MAX);
     let left = share - BATCH_COPIES * batch_bytes - UNPACKED * fetch_partition_bytes;
     // Half for payloads, half for what librdkafka keeps for each message.
     let queue_bytes = (left / 2 / KIB * KIB).clamp(QUEUE_BYTES_MIN, QUEUE_BYTES_MAX);
@@ -201,17 +209,24 @@ fn queue_backoff(bytes: u64, messages: u64) -> Duration {
     Duration::from_millis(ms.clamp(SHORTEST_MS, LONGEST_MS))
 }
 
-/// The least memory for this many partitions. The space for the brokers' answers grows with the memory, up to its
-/// limit.
-fn needed_bytes(partitions: u64, brokers: u64, produces: bool) -> u64 {
+/// Space for an answer of each broker: at most a quarter of the memory.
+fn fetch_bytes(memory_bytes: u64, brokers: u64) -> u64 {
+    (memory_bytes / 4 / brokers).clamp(MIB, FETCH_BYTES_MAX)
+}
+
+/// What does not depend on the number of partitions. It grows with the memory, up to a limit.
+fn fixed_bytes(memory_bytes: u64, brokers: u64, produces: bool) -> u64 {
+    PROCESS_BYTES
+        + PINS * pin_bytes(memory_bytes)
+        + brokers * fetch_bytes(memory_bytes, brokers)
+        + PRODUCER_COPIES * producer_queue_bytes(memory_bytes, produces)
+}
+
+/// The least memory in which each partition has this share.
+fn needed_bytes(partitions: u64, share: u64, brokers: u64, produces: bool) -> u64 {
     let mut needed = 0;
     loop {
-        let fetch_bytes = (needed / 4 / brokers).clamp(MIB, FETCH_BYTES_MAX);
-        let with_it = PROCESS_BYTES
-            + PINS * pin_bytes(needed)
-            + brokers * fetch_bytes
-            + PRODUCER_COPIES * producer_queue_bytes(needed, produces)
-            + partitions * SHARE_BYTES_MIN;
+        let with_it = fixed_bytes(needed, brokers, produces) + partitions * share;
         if with_it <= needed {
             return needed;
         }
@@ -280,10 +295,19 @@ fn limit_bytes_under(root: &Path) -> Option<u64> {
     limits.into_iter().chain(machine).min()
 }
 
-/// The bound if the file does not set it: the default, but at most 70 % of the available memory.
-pub fn default_bytes(default_bytes: u64, limit_bytes: Option<u64>) -> u64 {
+/// `run.memory` if the file does not set it: `least_bytes`, or more if many partitions need more for fetches of the
+/// largest size; but at most 70 % of the available memory (`limit_bytes`).
+pub fn default_bytes(
+    least_bytes: u64,
+    partitions: usize,
+    brokers: usize,
+    produces: bool,
+    limit_bytes: Option<u64>,
+) -> u64 {
+    let full = needed_bytes(partitions as u64, SHARE_BYTES_FULL, brokers.max(1) as u64, produces);
+    let wanted = least_bytes.max(full);
     let (part, of) = PART_OF_LIMIT;
-    limit_bytes.map_or(default_bytes, |limit| default_bytes.min(limit / of * part))
+    limit_bytes.map_or(wanted, |limit| wanted.min(limit / of * part))
 }
 
 /// The value of a line in a file of `/proc`, in bytes.
@@ -334,7 +358,7 @@ mod tests {
         );
         for (partitions, brokers) in [(256, 1), (8, 12), (1, 1), (1000, 40)] {
             for produces in [false, true] {
-                let needed = needed_bytes(partitions, brokers, produces);
+                let needed = needed_bytes(partitions, SHARE_BYTES_MIN, brokers, produces);
                 let count = |n: u64| usize::try_from(n).unwrap();
                 assert!(
                     plan(needed, MIB, count(partitions), count(brokers), produces).is_ok(),
@@ -419,9 +443,30 @@ mod tests {
 
     #[test]
     fn the_default_is_at_most_seven_tenths_of_the_limit() {
-        assert_eq!(default_bytes(512 * MIB, None), 512 * MIB);
-        assert_eq!(default_bytes(512 * MIB, Some(16 << 30)), 512 * MIB);
-        assert_eq!(default_bytes(512 * MIB, Some(100)), 70);
+        let default = |partitions, limit| default_bytes(512 * MIB, partitions, 1, false, limit);
+        assert_eq!(default(8, None), 512 * MIB);
+        assert_eq!(default(8, Some(16 << 30)), 512 * MIB);
+        assert_eq!(default(8, Some(100)), 70);
+        assert_eq!(default(256, Some(1 << 30)), (1 << 30) / 10 * 7);
+    }
+
+    #[test]
+    fn by_default_each_partition_can_fetch_kafkas_largest_batch() {
+        for partitions in [1, 8, 36, 64, 256, 1000] {
+            for brokers in [1, 3, 12] {
+                for produces in [false, true] {
+                    let memory = default_bytes(512 * MIB, partitions, brokers, produces, None);
+                    let plan = plan(memory, MIB, partitions, brokers, produces).unwrap();
+                    assert!(plan.fetch_partition_bytes > MIB + 12, "{plan:?}");
+                    assert!(plan.batch_bytes >= 512 * KIB && plan.queue_messages >= 1000, "{plan:?}");
+                    let share = memory / partitions as u64;
+                    assert!(
+                        memory == 512 * MIB || share <= 1024 * MIB / partitions as u64 + 11 * MIB,
+                        "{plan:?}"
+                    );
+                }
+            }
+        }
     }
 
     #[test]
