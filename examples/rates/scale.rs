@@ -31,17 +31,17 @@ use crate::writers::RULES;
 
 /// The argument with which this program runs as a member of the group.
 const MEMBER_ARGUMENT: &str = "--member";
-/// Partitions, processes, and `run.memory`. The first one is what the others are compared with.
-const KINDS: [(i32, usize, &str); 6] = [
-    (8, 1, DEFAULT_MEMORY),
-    (8, 2, DEFAULT_MEMORY),
-    (64, 1, DEFAULT_MEMORY),
-    (256, 1, DEFAULT_MEMORY),
-    (256, 2, DEFAULT_MEMORY),
-    (256, 1, "2GiB"),
+/// Partitions, processes, and `run.memory`; `None`: its default. The first one is what the others are compared with.
+const KINDS: [(i32, usize, Option<&str>); 6] = [
+    (8, 1, None),
+    (8, 2, None),
+    (64, 1, None),
+    (256, 1, None),
+    (256, 2, None),
+    (256, 1, Some("512MiB")),
 ];
-/// The bound of each process where the file says nothing.
-const DEFAULT_MEMORY: &str = "512MiB";
+/// How the default is called in the output.
+const DEFAULT: &str = "default";
 const MESSAGE_BYTES_MAX: usize = 1 << 20;
 const SEED: u64 = 1;
 const DEADLINE: Duration = Duration::from_secs(300);
@@ -193,6 +193,7 @@ pub fn compare(brokers: &str, count: u64, rounds: u32) -> Result<(), Box<dyn Err
     for round in 0..rounds {
         for (number, kind) in KINDS.into_iter().enumerate() {
             let (partitions, processes, memory) = kind;
+            let memory = memory.unwrap_or(DEFAULT);
             let name = topic(partitions);
             let group = format!("{name}-{number}-{round}");
             let measured = run(brokers, &name, &group, kind, count)
@@ -211,7 +212,7 @@ pub fn compare(brokers: &str, count: u64, rounds: u32) -> Result<(), Box<dyn Err
     }
     print!("\n{:<30}", "memory of each");
     for (_, _, memory) in KINDS {
-        print!(" {memory:>11}");
+        print!(" {:>11}", memory.unwrap_or(DEFAULT));
     }
     println!();
     for (name, of) in COLUMNS {
@@ -246,7 +247,7 @@ fn run(
     brokers: &str,
     topic: &str,
     group: &str,
-    (partitions, processes, memory): (i32, usize, &str),
+    (partitions, processes, memory): (i32, usize, Option<&str>),
     count: u64,
 ) -> Result<Measured, Box<dyn Error>> {
     let database = Database::start(None)?;
@@ -255,9 +256,10 @@ fn run(
     };
     let (simulator, control) = (child.id(), *control);
     let hosts = database.hosts();
+    let run = memory.map_or(String::new(), |memory| format!("[run]\nmemory = \"{memory}\"\n"));
     let configuration = format!(
         "[kafka]\nbrokers = \"{brokers}\"\ntopics = [\"{topic}\"]\ngroup = \"{group}\"\n[aerospike]\nhosts = \"{hosts}\"\n\
-         namespace = \"test\"\n[run]\nmemory = \"{memory}\"\n{RULES}"
+         namespace = \"test\"\n{run}{RULES}"
     );
     control_command(control, SLOW)?;
     let mut members = Vec::new();
