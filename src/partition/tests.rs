@@ -54,6 +54,14 @@ fn at_10() -> Run {
     }
 }
 
+/// The same, with so few rows in a batch that many messages are in hand behind it.
+fn with_batches_of_two() -> Run {
+    Run {
+        shared: Box::new(|shared| shared.sizes.batch_rows_max = 2),
+        ..at_10()
+    }
+}
+
 impl Run {
     fn where_rejects(mut self, action: RejectAction) -> Run {
         self.shared = Box::new(|shared| shared.rejecting.action = action);
@@ -138,11 +146,7 @@ fn written_messages_without_a_timestamp_are_counted_and_have_no_latency() {
 
 #[test]
 fn a_batch_has_no_more_rows_than_it_may_have() {
-    let run = Run {
-        shared: Box::new(|shared| shared.sizes.batch_rows_max = 2),
-        ..at_10()
-    };
-    let ran = run.over(&Log::of(writes(10..15)));
+    let ran = with_batches_of_two().over(&Log::of(writes(10..15)));
     assert_eq!(ran.calls, [vec![10, 11], vec![12, 13], vec![14]]);
     assert_eq!(ran.outcome(), (WorkerEnd::Stopped, Some(15)));
 }
@@ -327,6 +331,23 @@ fn where_the_stop_comes_before_the_log_that_went_back_the_next_owner_begins_ther
 }
 
 #[test]
+fn where_the_log_went_back_behind_an_unfinished_message_the_next_owner_begins_at_that_one() {
+    for held in [10, 15] {
+        let mut found = writes(10..20);
+        found[usize::try_from(held - 10).unwrap()] = Found::Message(held, "reject");
+        found.extend(writes([18, 19]));
+        let ran = at_10().over(&Log::of(found).stops_when_paused());
+        assert_eq!(
+            ran.outcome(),
+            (WorkerEnd::Stopped, (held > 10).then_some(held)),
+            "{held}"
+        );
+        assert_eq!(ran.progress.next(), Some(held));
+        assert_eq!(ran.keys(), (10..held).collect::<Vec<_>>());
+    }
+}
+
+#[test]
 fn a_first_message_of_a_later_leader_is_taken_only_when_the_log_is_verified() {
     let origin = Origin {
         topic_id: TOPIC_ID,
@@ -347,6 +368,11 @@ fn a_partition_that_is_anothers_is_left_at_once() {
     let log = Log::of(writes([10])).refusing(CommitFailure::NotOurs(kafka_error()));
     let ran = at_10().over(&log);
     assert_eq!(ran.outcome(), (WorkerEnd::Lost, None));
+    // Also with messages in hand.
+    let log = Log::of(writes(10..20)).refusing(CommitFailure::NotOurs(kafka_error()));
+    let ran = with_batches_of_two().over(&log);
+    assert_eq!(ran.outcome(), (WorkerEnd::Lost, None));
+    assert_eq!((ran.keys().len(), ran.shared.counters.messages_returned.get()), (2, 8));
 }
 
 #[test]
@@ -414,6 +440,12 @@ fn a_user_who_may_not_read_ends_the_service_and_other_errors_do_not() {
     found.push(refused());
     let ran = at_10().over(&Log::of(found));
     assert_eq!(ran.end, WorkerEnd::Fatal(Exit::Credentials));
+    // Messages in hand are given back.
+    let mut found = writes(10..20);
+    found.push(refused());
+    let ran = with_batches_of_two().over(&Log::of(found));
+    assert_eq!(ran.outcome(), (WorkerEnd::Fatal(Exit::Credentials), Some(12)));
+    assert_eq!(ran.shared.counters.messages_returned.get(), 8);
     let mut found = vec![Found::Error(FetchError::Passing(kafka_error()))];
     found.extend(writes([10]));
     let ran = at_10().over(&Log::of(found));

@@ -173,6 +173,7 @@ impl<'w, S: Source> Worker<'w, S> {
             } else if hand.end.is_none()
                 && let Err(end) = self.intake(messages_max, &mut hand)
             {
+                self.env.give_back(hand.messages.len());
                 return end;
             }
             let is_dry = hand.messages.is_empty();
@@ -205,6 +206,7 @@ impl<'w, S: Source> Worker<'w, S> {
                 }
             }
             if self.offsets.commit_if_due(&self.env) == CommitEnd::Lost {
+                self.env.give_back(hand.messages.len());
                 return WorkerEnd::Lost;
             }
         }
@@ -230,9 +232,12 @@ impl<'w, S: Source> Worker<'w, S> {
     fn leave(mut self, end: WorkerEnd) -> WorkerEnd {
         let end = self.pending.close(&self.env, &mut self.offsets, end);
         self.env.fetching.resume();
-        if let Some(message) = &self.went_back {
-            self.offsets.leave_at(message.offset());
-            self.env.progress.set_next(message.offset());
+        // If a message below it is not finished, the next owner starts there.
+        if let Some(offset) = self.went_back.as_ref().map(QueuedMessage::offset)
+            && self.offsets.next().is_none_or(|next| offset < next)
+        {
+            self.offsets.leave_at(offset);
+            self.env.progress.set_next(offset);
         }
         self.offsets.leave_letters(&self.env);
         if end == WorkerEnd::Lost || self.env.stop.kind() == Some(StopKind::Abandon) {
@@ -253,6 +258,7 @@ impl<'w, S: Source> Worker<'w, S> {
             self.env.fetching.resume();
         }
         let (before, bytes_before) = (hand.messages.len(), hand.bytes);
+        let mut refused = Ok(());
         let bytes_max = shared.sizes.batch_bytes_max();
         while hand.messages.len() < messages_max && hand.bytes < bytes_max {
             let is_empty = hand.messages.is_empty();
@@ -297,7 +303,7 @@ impl<'w, S: Source> Worker<'w, S> {
                     hand.push(message);
                 }
                 Some(Err(error)) => {
-                    hand.end = self.fetch_failed(error)?;
+                    refused = self.fetch_failed(error).map(|end| hand.end = end);
                     break;
                 }
             }
@@ -311,7 +317,7 @@ impl<'w, S: Source> Worker<'w, S> {
             self.env.progress.took_to(last.offset() + 1);
         }
         self.env.progress.took(taken.len() as u64);
-        Ok(())
+        refused
     }
 
     fn fetch_failed(&mut self, error: FetchError) -> Result<Option<End>, WorkerEnd> {
