@@ -133,7 +133,11 @@ impl Run {
 /// As the log shows it at the start.
 impl fmt::Display for Run {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "memory={}MiB", self.memory_bytes / (1024 * 1024))?;
+        match self.memory_is_written {
+            true => write!(f, "memory={}MiB", self.memory_bytes / (1024 * 1024))?,
+            // What it comes to depends on the partitions: the line `memory:` says it.
+            false => f.write_str("memory=default")?,
+        }
         write!(f, " partitions_max={}", self.partitions_max)?;
         write!(f, " batch_rows_max={}", self.batch_rows_max)?;
         write!(f, " batch_bytes_max={}KiB", self.batch_bytes_max / 1024)?;
