@@ -19,8 +19,8 @@ use crate::metrics::Metrics;
 
 const START_TIMEOUT: Duration = Duration::from_secs(60);
 const DEADLINE: Duration = Duration::from_secs(300);
-/// How often progress is looked at. Each time the service renders all its metrics: every 20 ms, they are some 2 % of its
-/// CPU with 64 partitions.
+/// How often progress is looked at. Each look makes the service render all its metrics. Every 20 ms, that took some 2 % of
+/// its CPU with 64 partitions.
 const GLANCE: Duration = Duration::from_millis(50);
 const LINES_KEPT: usize = 3;
 

@@ -30,7 +30,7 @@ use crate::partition::offsets::Offsets;
 use crate::partition::pending::{Fate, Pending};
 use crate::util::exit::Exit;
 
-/// How many batches of rows are taken from the queue at once. If many messages concern the same record, they are merged
+/// How many batches of rows a worker has in hand at most. If many messages concern the same record, they are merged
 /// into one row, so a batch can hold more messages than it has rows.
 pub(super) const BATCHES_IN_HAND: usize = 5;
 

@@ -99,11 +99,8 @@ impl<M: QueuedMessage> Hand<M> {
 
     /// The first `count` are dealt with.
     fn drop_first(&mut self, count: usize) {
-        self.bytes -= self
-            .messages
-            .drain(..count)
-            .map(|message| message.bytes())
-            .sum::<usize>();
+        let bytes: usize = self.messages.drain(..count).map(|message| message.bytes()).sum();
+        self.bytes -= bytes;
     }
 }
 
@@ -152,9 +149,9 @@ impl<'w, S: Source> Worker<'w, S> {
         }
     }
 
-    /// Processes one batch after another.
+    /// Processes one batch after another. What is in hand at the end is given back.
     fn read(&mut self) -> WorkerEnd {
-        // As many messages in hand as fill `BATCHES_IN_HAND` batches of rows. If `each` makes more rows, they are divided
+        // At most as many messages are in hand as fill `BATCHES_IN_HAND` batches of rows. If `each` makes more rows, they are divided
         // into several calls.
         let rows_in_hand = BATCHES_IN_HAND * self.env.shared.sizes.batch_rows_max;
         let messages_max = (rows_in_hand / self.env.processor.rows_per_message()).max(1);
@@ -163,6 +160,12 @@ impl<'w, S: Source> Worker<'w, S> {
             bytes: 0,
             end: None,
         };
+        let end = self.read_with(&mut hand, messages_max);
+        self.env.give_back(hand.messages.len());
+        end
+    }
+
+    fn read_with(&mut self, hand: &mut Hand<S::Message<'w>>, messages_max: usize) -> WorkerEnd {
         loop {
             // The messages in hand are finished before a stop. Otherwise they are topped up before each batch, so that
             // batches are full while the queue has messages.
@@ -171,9 +174,8 @@ impl<'w, S: Source> Worker<'w, S> {
                     return WorkerEnd::Stopped;
                 }
             } else if hand.end.is_none()
-                && let Err(end) = self.intake(messages_max, &mut hand)
+                && let Err(end) = self.intake(messages_max, hand)
             {
-                self.env.give_back(hand.messages.len());
                 return end;
             }
             let is_dry = hand.messages.is_empty();
@@ -206,7 +208,6 @@ impl<'w, S: Source> Worker<'w, S> {
                 }
             }
             if self.offsets.commit_if_due(&self.env) == CommitEnd::Lost {
-                self.env.give_back(hand.messages.len());
                 return WorkerEnd::Lost;
             }
         }

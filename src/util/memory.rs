@@ -37,10 +37,10 @@ const BATCH_COPIES: u64 = 4;
 /// A larger queue per partition makes nothing faster.
 const QUEUE_BYTES_MAX: u64 = 8 * MIB;
 const QUEUE_BYTES_MIN: u64 = 64 * KIB;
-/// Kafka's largest batch of records, unless a topic's `max.message.bytes` is changed (1 MiB and 12 bytes). An answer has
-/// whole batches only. Of a partition whose next batch is larger than this limit it has nothing, unless it would be
-/// empty otherwise. So with less, an answer can have one batch of one partition, and the broker has looked for the others
-/// in vain. (Measured, `docs/benchmarks/scale.md`: 256 partitions, batches of 128 KiB, fetches of 104 KiB.)
+/// Kafka's largest batch of records, unless a topic's `max.message.bytes` is changed (1 MiB and 12 bytes). A broker sends
+/// whole batches only, and a batch above this limit only as the first one of an answer. So with a lower limit an answer
+/// can have one batch of one partition, and the broker has looked up the other partitions for nothing. (Measured with 256
+/// partitions: `docs/architecture/decisions-memory-and-speed.md`.)
 const FETCH_PARTITION_BYTES_MAX: u64 = MIB + 4 * KIB;
 const FETCH_PARTITION_BYTES_MIN: u64 = 32 * KIB;
 /// One answer of one broker, for all partitions.

@@ -257,7 +257,7 @@ fn large_messages_are_taken_alone_until_there_are_none() {
 
 #[test]
 fn a_worker_takes_no_more_at_once_than_its_batch_may_have() {
-    // It has up to five batches of rows in hand: 40 messages. Behind each batch, it takes as many as were in it.
+    // It has up to five batches of rows in hand: 40 messages. After each batch it takes as many as were in it.
     let run = Run {
         shared: Box::new(|shared| shared.sizes.batch_rows_max = 8),
         ..at_10()
